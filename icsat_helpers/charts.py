@@ -1,0 +1,239 @@
+"""A few charts in one house style; each carries its own alt text and shows intervals."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from icsat_helpers.designs import Design
+from icsat_helpers.evidence import CERTAINTY, number
+from icsat_helpers.inference import Slope
+from icsat_helpers.risk import Incidence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, SOFT, FAINT = "#1f2933", "#616e7c", "#d9dee4"
+BLUE, ORANGE, GREEN, RED = (
+    "#0b5394",
+    "#b45309",
+    "#0f766e",
+    "#b42318",
+)  # told apart by the colour-blind, 4.5:1 on white
+TONE = {
+    "supported": GREEN,
+    "contradicted": RED,
+    "negligible": SOFT,
+    "inconclusive": BLUE,
+    "not_estimable": SOFT,
+}
+BINS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A matplotlib figure with what it says in words."""
+
+    figure: Figure
+    alt: str
+
+    def svg(self) -> str:
+        """SVG text, the same bytes for the same data."""
+        import matplotlib as mpl
+
+        with mpl.rc_context({"svg.hashsalt": "icsat", "svg.fonttype": "path"}):
+            out = io.StringIO()
+            self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+        return out.getvalue()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        data = base64.b64encode(self.svg().encode()).decode()
+        alt = escape(self.alt, quote=True)
+        image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
+        return {
+            "text/html": f"<figure>{image}<figcaption>{escape(self.alt)}</figcaption></figure>",
+            "text/plain": self.alt,
+        }
+
+
+def _axes(width: float = 7.2, height: float = 4.2) -> tuple[Figure, Axes]:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    style: Any = {
+        "font.family": "DejaVu Sans", "font.size": 10, "axes.edgecolor": SOFT, "axes.labelcolor": INK,
+        "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT, "axes.spines.top": False,
+        "axes.spines.right": False, "axes.grid": True,
+        "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True,
+    }  # fmt: skip
+    with rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots()
+
+
+def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: str) -> Chart:
+    """Relation of exposure and outcome net of the model's fixed effects: group means, the slope, the plain slope.
+
+    A dot averages a twentieth of all unit-periods, so no dot is one unit. Halves are averaged for the axis; the
+    slope comes from the instrument, and so need not run through the dots.
+    """
+    columns = [design.exposure] if isinstance(design.exposure, str) else list(design.exposure)
+    rows = design.frame.assign(x=design.frame[columns].mean(axis=1), y=design.frame[design.outcome])
+    if "split" in rows:
+        rows = rows.groupby(["unit", "t"], as_index=False)[["x", "y"]].mean()
+    net = _net(rows, design.fixed_effects)
+    rank = net["x"].rank(method="first")
+    bins = net.groupby(np.floor((rank - 1) / len(net) * min(BINS, max(3, len(net) // 5))), observed=True)
+    middle, mean, sem = bins["x"].mean(), bins["y"].mean(), bins["y"].sem()
+    figure, axes = _axes()
+    axes.errorbar(middle, mean, 1.96 * sem, fmt="o", color=SOFT, ecolor=FAINT, elinewidth=2, markersize=5)
+    span = np.array([middle.min(), middle.max()])
+    low, high = main.estimate.interval()
+    axes.fill_between(
+        span, np.minimum(low * span, high * span), np.maximum(low * span, high * span), color=BLUE, alpha=0.14
+    )
+    axes.plot(span, main.estimate.value * span, color=BLUE, linewidth=2)
+    name = "corrected" if design.instrumented else "slope"
+    axes.annotate(_line(name, main), (span[1], main.estimate.value * span[1]),
+                  xytext=(6, 0), textcoords="offset points", color=BLUE, va="center")  # fmt: skip
+    axes.margins(x=0.04)
+    if design.instrumented:
+        axes.plot(span, plain.estimate.value * span, color=ORANGE, linewidth=1.5, linestyle="--")
+        axes.annotate(_line("plain", plain), (span[0], plain.estimate.value * span[0]), xytext=(0, 12),
+                      textcoords="offset points", color=ORANGE, va="bottom", ha="left")  # fmt: skip
+    axes.set(xlabel=x_label, ylabel=y_label)
+    plain_words = (
+        f" The plain slope on unit averages as they are is {number(plain.estimate.value)}."
+        if design.instrumented
+        else ""
+    )
+    return Chart(
+        figure,
+        f"{y_label} against {_small(x_label)}: slope {number(main.estimate.value)}, 95% interval {number(low)} to "
+        f"{number(high)}, {main.n_units} units.{plain_words} Each dot averages several unit-periods.",
+    )
+
+
+def _line(name: str, slope: Slope) -> str:
+    return f"{name}: {number(slope.estimate.value)}"
+
+
+def _small(label: str) -> str:
+    return label[:1].lower() + label[1:]
+
+
+def _net(rows: pd.DataFrame, fixed_effects: bool) -> pd.DataFrame:
+    """Return x and y less unit and period means (a few sweeps settle an unbalanced panel), or less their mean."""
+    values = rows[["x", "y"]]
+    for _ in range(20 if fixed_effects else 0):
+        values = values - values.groupby(rows["unit"]).transform("mean")
+        values = values - values.groupby(rows["t"]).transform("mean")
+    return values - values.mean()
+
+
+def staying(groups: dict[str, Incidence], period_name: str) -> Chart:
+    """Survival picture: how many of 100 had not left by choice, by group, with intervals."""
+    figure, axes = _axes()
+    said = []
+    for (name, group), colour in zip(groups.items(), (ORANGE, SOFT, BLUE), strict=False):
+        k = np.arange(len(group.share))
+        axes.fill_between(k, 100 * (1 - group.high), 100 * (1 - group.low), color=colour, alpha=0.15, linewidth=0)
+        axes.plot(k, 100 * (1 - group.share), color=colour, linewidth=2)
+        end = (k[-1], 100 * (1 - group.share[-1]))
+        axes.annotate(name, end, xytext=(6, 0), textcoords="offset points", color=colour,
+                      va="center")  # fmt: skip
+        low, high = 100 * (1 - group.high[-1]), 100 * (1 - group.low[-1])
+        said.append(f"{name} {100 * (1 - group.share[-1]):.0f} of 100 ({low:.0f} to {high:.0f})")
+    axes.set(xlabel=f"{period_name}s after an answer", ylabel="Not left by choice, of 100 people")
+    axes.set_xlim(0, None)
+    horizon = len(next(iter(groups.values())).share) - 1
+    return Chart(
+        figure,
+        f"People who had not left by choice {horizon} {period_name}s after answering: {'; '.join(said)}.",
+    )
+
+
+def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, title: str) -> Chart:
+    """Shares with intervals, one line a row, sorted; rows without a value are named as hidden.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `icsat_helpers.disclosure.publishable` gives it; `share`, `low` and `high` between 0 and 1.
+    """
+    rows = frame.sort_values(share, na_position="first", ignore_index=True)
+    seen = rows[rows[share].notna()]
+    figure, axes = _axes(height=0.9 + 0.24 * len(rows))
+    axes.hlines(seen.index, 100 * seen[low], 100 * seen[high], color=FAINT, linewidth=5)
+    axes.plot(100 * seen[share], seen.index, "o", color=BLUE, markersize=5)
+    for i in rows.index[rows[share].isna()]:
+        axes.annotate("hidden: too few people", (0, i), color=SOFT, fontsize=8, va="center")
+    axes.set_yticks(rows.index, rows[label].astype(str).str.slice(0, 40))
+    axes.set(xlabel=title, xlim=(0, 100))
+    axes.grid(visible=False, axis="y")
+    hidden = len(rows) - len(seen)
+    ends = ""
+    if len(seen):
+        last, first = seen.iloc[-1], seen.iloc[0]
+        ends = f" highest {last[label]} {100 * last[share]:.0f}%, lowest {first[label]} {100 * first[share]:.0f}%,"
+    return Chart(figure, f"{title}, {len(seen)} units:{ends} {hidden} hidden because they describe too few people.")
+
+
+def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
+    """A mean over periods with its interval. `frame`: t, value, low, high."""
+    figure, axes = _axes(height=3.2)
+    x = frame["t"].to_numpy()
+    axes.fill_between(x, frame["low"], frame["high"], color=BLUE, alpha=0.15, linewidth=0)
+    axes.plot(x, frame["value"], color=BLUE, linewidth=2, marker="o", markersize=4)
+    step = -(-len(x) // 7)  # at most seven labels
+    axes.set_xticks(x[::-step][::-1], list(labels)[::-step][::-1])
+    axes.annotate(f"{frame['value'].iat[-1]:.2f}", (x[-1], frame["value"].iat[-1]), xytext=(6, 0),
+                  textcoords="offset points", color=BLUE, va="center")  # fmt: skip
+    axes.set(ylabel=title)
+    first, last = frame.iloc[0], frame.iloc[-1]
+    return Chart(
+        figure,
+        f"{title} from {labels[0]} to {labels[-1]}: {first['value']:.2f} at first, {last['value']:.2f} now "
+        f"(95% interval {last['low']:.2f} to {last['high']:.2f}).",
+    )
+
+
+def claims(findings: list[dict[str, Any]]) -> Chart:
+    """Standardised effect and interval of each claim that could be tested; the grey band is too small to matter.
+
+    Effects are shown in the direction that the claim expects: to the right of zero speaks for it.
+    """
+    rows = [f for f in findings if f["estimate"] is not None and f["standardised"] is not None]
+    figure, axes = _axes(height=1.2 + 0.55 * max(1, len(rows)))
+    said = []
+    for i, f in enumerate(reversed(rows)):
+        scale = f["standardised"] / f["estimate"] if f["estimate"] else 0.0
+        low, value, high = sorted(f["direction"] * scale * f[key] for key in ("ci_low", "estimate", "ci_high"))
+        small = abs(scale * f["smallest_effect"])
+        axes.add_patch(_band(small, i))
+        axes.plot([low, high], [i, i], color=TONE[f["verdict"]], linewidth=3, solid_capstyle="round")
+        axes.plot(value, i, "o", color=TONE[f["verdict"]], markersize=8)
+        axes.annotate(CERTAINTY[f["verdict"]], (high, i), xytext=(8, 0), textcoords="offset points", va="center",
+                      color=TONE[f["verdict"]])  # fmt: skip
+        said.append(f"{f['id']} {CERTAINTY[f['verdict']].lower()}, {number(value)} ({number(low)} to {number(high)})")
+    axes.axvline(0, color=SOFT, linewidth=1)
+    axes.set_yticks(range(len(rows)), [f["id"] for f in reversed(rows)])
+    axes.set(xlabel="Effect in standard deviations, in the direction of the claim", ylim=(-0.6, len(rows) - 0.4))
+    axes.grid(visible=False, axis="y")
+    axes.margins(x=0.25)
+    text = "; ".join(reversed(said)) or "no claim could be tested"
+    return Chart(figure, f"Effects in standard deviations, with 95% intervals: {text}.")
+
+
+def _band(small: float, at: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((-small, at - 0.3), 2 * small, 0.6, color=FAINT, alpha=0.7, linewidth=0)

@@ -1,0 +1,159 @@
+"""The registered claims, and which of them a study can answer: known from its tables alone, before any p."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from icsat_helpers.panel import FEWEST_UNITS, unit_panel
+from icsat_helpers.scores import person_scores, unit_scores
+from icsat_helpers.study import Study
+
+REGISTER = Path(__file__).resolve().parent.parent / "notebooks" / "hypotheses.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A registered claim; the fields are those of ``notebooks/hypotheses.toml``.
+
+    `family` is the number of claims H1 to H7 that the study can answer (of parts: 1, they are a family of
+    their own), known before any p. `smallest_raw` is the study's own smallest effect, if it names one.
+    """
+
+    id: str
+    claim: str
+    null: str
+    estimand: str
+    direction: int
+    smallest_standardised: float
+    why: str
+    unit: str
+    notebook: str
+    exposure: str
+    outcome: str
+    family: int = 1
+    smallest_raw: float | None = None
+
+    def _repr_markdown_(self) -> str:
+        expected = "above" if self.direction > 0 else "below"
+        smallest = (
+            f"{self.smallest_raw:g} {self.unit} (this study's own)"
+            if self.smallest_raw is not None
+            else f"{self.smallest_standardised:g} standard deviations. {self.why}"
+        )
+        rows = [
+            f"**{self.id}.** {self.claim}",
+            f"**Null.** {self.null}",
+            f"**Estimand.** {self.estimand} The claim expects a value {expected} zero.",
+            f"**Smallest effect that matters.** {smallest}",
+        ]
+        return "\n\n".join(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether a study can answer a claim, and if not, what is missing."""
+
+    id: str
+    notebook: str
+    claim: str
+    answerable: bool
+    reason: str
+
+
+def _registered() -> dict[str, dict[str, Any]]:
+    """Claims by id; parts of a claim (H3.performance) take what they do not say from it."""
+    claims: dict[str, dict[str, Any]] = {}
+    for name, block in tomllib.loads(REGISTER.read_text(encoding="utf-8")).items():
+        own = {key: value for key, value in block.items() if not isinstance(value, dict)}
+        claims[name] = own
+        claims |= {f"{name}.{part}": {**own, **value} for part, value in block.items() if isinstance(value, dict)}
+    return claims
+
+
+def hypothesis(name: str, study: Study | None = None) -> Hypothesis:
+    """Registered claim `name`; given a study, with the family size and smallest effect that hold for it.
+
+    Raises
+    ------
+    KeyError
+        For a claim that is not registered.
+    """
+    claim = Hypothesis(id=name, **_registered()[name])
+    if study is None:
+        return claim
+    family = 1 if "." in name else max(1, sum(q.answerable for q in questions(study)))
+    return replace(claim, family=family, smallest_raw=study.settings.smallest_effects.get(name))
+
+
+def questions(study: Study) -> list[Question]:
+    """Which of the claims H1 to H7 this study can answer; known from the tables alone, before any p."""
+    reasons = {
+        "H1": unit_panel(study, "internal", "external").reason,
+        "H2": unit_panel(study, "internal", "morale").reason,
+        "H3": leaving(study),
+        "H4": unit_panel(study, "internal", "productivity").reason,
+        "H5": _chain(study),
+        "H6": _associates(study),
+        "H7": _programmes(study),
+    }
+    claims = _registered()
+    return [
+        Question(name, claims[name]["notebook"], claims[name]["claim"], not reason, reason)
+        for name, reason in reasons.items()
+    ]
+
+
+def leaving_measure(study: Study) -> str:
+    """What H3 is tested on: "persons" where leaving is recorded, else "turnover", "intent_to_leave" or ""."""
+    people, answers = study.table("people"), person_scores(study, "internal")
+    if study.has("people") and "left_on" in people and people["left_on"].notna().any() and len(answers):
+        known = answers[answers["linked"] & answers["person"].isin(people["person_id"]) & (answers["t"] < study.t)]
+        if known["unit"].nunique() >= FEWEST_UNITS:
+            return "persons"
+    return next((m for m in ("turnover", "intent_to_leave") if len(unit_scores(study, m))), "")
+
+
+def leaving(study: Study) -> str:
+    """Why H3 cannot be answered, or ""."""
+    measure = leaving_measure(study)
+    if measure:
+        return "" if measure == "persons" else unit_panel(study, "internal", measure).reason
+    people = study.table("people")
+    if not study.has("people"):
+        return "there is no table people with left_on, and no turnover in unit_scores"
+    if "left_on" not in people:
+        return "people has no column left_on, and there is no turnover in unit_scores"
+    if people["left_on"].isna().all():
+        return "nobody has left yet, and there is no turnover in unit_scores"
+    return "fewer than five units have answers of people followed into a next period"
+
+
+def _chain(study: Study) -> str:
+    parts = [unit_panel(study, "internal", "morale"), unit_panel(study, "morale", "external")]
+    missing = [part.reason for part in parts if part.reason]
+    if missing:
+        return missing[0]
+    if any(part.rung != "precedence" for part in parts):
+        return "the chain needs four or more periods of all three measures"
+    both = parts[0].frame.dropna(subset=["outcome_next"])["t"].nunique() >= 3
+    return "" if both else "the chain needs four or more periods of all three measures"
+
+
+def _associates(study: Study) -> str:
+    people, answers = study.table("people"), person_scores(study, "morale")
+    if not len(answers) or not len(person_scores(study, "internal")):
+        return "there are no answers of persons on internal satisfaction and morale"
+    others = people.loc[people["associate_type"] != "employee", "person_id"]
+    units = answers.loc[answers["person"].isin(others), "unit"].nunique()
+    return "" if units >= FEWEST_UNITS else f"answers of associates who are not employees come from {units} units"
+
+
+def _programmes(study: Study) -> str:
+    programmes, measured = study.table("programmes"), unit_scores(study, "internal")
+    if programmes.empty:
+        return "there is no table programmes, or nothing in it has started"
+    later = (programmes["started_t"] > measured["t"].min()) if len(measured) else programmes["started_t"] < 0
+    return "" if later.any() else "no programme starts after the first measured period"

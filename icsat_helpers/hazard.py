@@ -1,0 +1,222 @@
+"""Discrete-time hazard of leaving, with the person's own score freed of its noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from icsat_helpers.inference import FEWEST_UNITS, Array, Estimate, NotEstimable, jackknife
+
+NEWTON_STEPS = 50
+SMALLEST_SPREAD = 1e-9  # points; rounding alone leaves some 1e-16
+NEWTON_TOLERANCE = 1e-7  # largest change of a coefficient; their standard errors are some 1e-1
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """Log hazard of leaving for one point of a person's own score.
+
+    Attributes
+    ----------
+    average : Estimate
+        b + (share of good performers) x interaction.
+    own, interaction : Estimate
+        For other performers; what good performers add. `interaction` is None where performance is unknown.
+    unit_mean : Estimate
+        Of the unit's all-period mean, beside the own score.
+    good_share, sd_x : float
+        Share of good performers; standard deviation of the own score without its noise.
+    split : bool
+        Whether the own score was split in halves; if not, the slope is drawn towards zero.
+    n_rows, n_events, n_people, n_units, n_periods : int
+    """
+
+    average: Estimate
+    own: Estimate
+    interaction: Estimate | None
+    unit_mean: Estimate
+    good_share: float
+    sd_x: float
+    split: bool
+    n_rows: int
+    n_events: int
+    n_people: int
+    n_units: int
+    n_periods: int
+
+
+def leaving_hazard(rows: pd.DataFrame, half_a: Array | None = None, half_b: Array | None = None) -> Hazard:
+    """Discrete-time hazard of leaving, complementary log-log, the own score freed of its noise.
+
+    Each half of a person's score is predicted from the other half and the covariates (regression calibration);
+    the prediction enters the hazard, both ways stacked, averaged over splits. The jackknife leaves a unit out of
+    both stages.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `icsat_helpers.panel.risk_set` gives them: person, unit, t, event, own, unit_mean, tenure, good.
+    half_a, half_b : ndarray, splits x rows, optional
+        Without them, or where they are all missing, `own` enters as it is.
+
+    Raises
+    ------
+    NotEstimable
+        With fewer than five units or no event.
+    """
+    units, names = pd.factorize(rows["unit"], sort=True)
+    if len(names) < FEWEST_UNITS or rows["event"].sum() < 1:
+        raise NotEstimable(f"{len(names)} units and {int(rows['event'].sum())} leavers are too few")
+    if rows["own"].std() < SMALLEST_SPREAD:
+        raise NotEstimable("people of a unit all answered alike")
+    known = bool(rows["good"].notna().any())
+    good = rows["good"].fillna(rows["good"].mean()).to_numpy(dtype=float) if known else None
+    event, covariates = rows["event"].to_numpy(dtype=float), _covariates(rows, good)
+    halves = [] if half_a is None or half_b is None else list(zip(half_a, half_b, strict=True))
+    split = any(np.isfinite(a).any() and np.isfinite(b).any() for a, b in halves)
+    whole = (rows["own"].to_numpy(dtype=float), np.full(len(rows), np.nan))
+    pairs = halves if split else [whole]
+    spread = float(np.mean([_spread(a, b) for a, b in pairs]))
+    fits = [_jackknifed(_Stacked.of(a, b, event, covariates, good, units), len(names), split) for a, b in pairs]
+    full, left = np.mean([f[0] for f in fits], axis=0), np.mean([f[1] for f in fits], axis=0)
+    share = float(good.mean()) if good is not None else 0.0
+    level = 2 if known else 1
+    picks = np.zeros((4, len(full)))
+    picks[0, 0] = picks[1, 0] = picks[2, 1] = picks[3, level] = 1.0
+    picks[0, 1] = share if known else 0.0
+    average, own, more, mean = (jackknife(float(full @ pick), left @ pick) for pick in picks)
+    return Hazard(
+        average, own, more if known else None, mean, share, spread, split,
+        len(rows), int(event.sum()), int(rows["person"].nunique()), len(names), int(rows["t"].nunique()),
+    )  # fmt: skip
+
+
+def hazard_or_reason(rows: pd.DataFrame, half_a: Array, half_b: Array) -> tuple[Hazard | None, str]:
+    """Return `leaving_hazard` and "", or None and why there is none."""
+    try:
+        return leaving_hazard(rows, half_a, half_b), ""
+    except NotEstimable as why:
+        return None, str(why)
+
+
+def _spread(a: Array, b: Array) -> float:
+    """Standard deviation of what two halves share; of the whole score where there is only one."""
+    both = np.isfinite(a) & np.isfinite(b)
+    return float(np.sqrt(max(np.cov(a[both], b[both])[0, 1], 0.0))) if both.any() else float(np.nanstd(a))
+
+
+def _covariates(rows: pd.DataFrame, good: Array | None) -> Array:
+    """Unit mean, good performer, period and tenure dummies; the first column is the unit mean, centred."""
+    parts = [rows["unit_mean"].to_numpy(dtype=float)[:, None] - rows["unit_mean"].mean()]
+    if good is not None:
+        parts.append(good[:, None])
+    period = pd.factorize(rows["t"], sort=True)[0]
+    band = pd.factorize(rows["tenure"], sort=True)[0]
+    parts += [np.eye(period.max() + 1)[period], np.eye(band.max() + 1)[band][:, 1:]]
+    return np.column_stack(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stacked:
+    """Both ways of a split, one above the other; a row that stands in both weighs half in each."""
+
+    target: Array  # the half to be predicted, NaN where unanswered
+    given: Array  # the other half
+    event: Array
+    covariates: Array
+    good: Array | None
+    unit: npt.NDArray[np.int64]
+    weight: Array
+
+    @classmethod
+    def of(
+        cls,
+        a: Array,
+        b: Array,
+        event: Array,
+        covariates: Array,
+        good: Array | None,
+        unit: npt.NDArray[np.int64],
+    ) -> _Stacked:
+        target, given = np.concatenate([b, a]), np.concatenate([a, b])
+        keep = np.isfinite(given)
+        twice = np.concatenate([np.isfinite(a) & np.isfinite(b)] * 2)[keep]
+        index = np.concatenate([np.arange(len(event))] * 2)[keep]
+        return cls(
+            target[keep], given[keep], event[index], covariates[index], good[index] if good is not None else None,
+            unit[index], np.where(twice, 0.5, 1.0),
+        )  # fmt: skip
+
+    def design(self, score: Array) -> Array:
+        """Own score, its product with good performance, covariates: n x k."""
+        products = [] if self.good is None else [score * self.good]
+        return np.column_stack([score, *products, self.covariates])
+
+
+def _jackknifed(data: _Stacked, clusters: int, calibrate: bool) -> tuple[Array, Array]:
+    """Coefficients, and those without each cluster (both stages refitted)."""
+    first, rows = data.design(data.given), [np.flatnonzero(data.unit == g) for g in range(clusters)]
+    both = np.isfinite(data.target)
+    gram = np.array([first[r[both[r]]].T @ first[r[both[r]]] for r in rows])
+    cross = np.array([first[r[both[r]]].T @ data.target[r[both[r]]] for r in rows])
+
+    def predicted(grams: Array, crosses: Array) -> Array:
+        return first @ np.linalg.lstsq(grams, crosses, rcond=None)[0] if calibrate else data.given
+
+    score = predicted(gram.sum(axis=0), cross.sum(axis=0))
+    design = data.design(score)
+    full = cloglog(design, data.event, data.weight)
+    information = np.array([_information(design[r], full, data.weight[r]) for r in rows])
+    left = np.empty((clusters, len(full)))
+    for g in range(clusters):
+        weight = np.where(data.unit == g, 0.0, data.weight)
+        without = data.design(predicted(gram.sum(axis=0) - gram[g], cross.sum(axis=0) - cross[g]))
+        left[g] = cloglog(without, data.event, weight, full, information.sum(axis=0) - information[g])
+    return full, left
+
+
+def _information(design: Array, beta: Array, weight: Array) -> Array:
+    rate = np.exp(np.clip(design @ beta, -30, 3))
+    return (design * (weight * rate**2 * np.exp(-rate) / -np.expm1(-rate))[:, None]).T @ design
+
+
+def cloglog(
+    design: Array, event: Array, weight: Array, start: Array | None = None, information: Array | None = None
+) -> Array:
+    """Coefficients of a complementary log-log regression by Fisher scoring.
+
+    statsmodels' ``GLM(..., Binomial(CLogLog()))`` gives the same. This one starts from a neighbour's answer and
+    may keep the neighbour's information matrix, so that leaving out each of forty units in turn takes a second.
+
+    Parameters
+    ----------
+    design : ndarray, n x k
+    event : ndarray of 0 and 1, n
+    weight : ndarray, n
+    start : ndarray, k, optional
+    information : ndarray, k x k, optional
+        Held fixed if given; the answer is the same, only the steps differ.
+
+    Raises
+    ------
+    NotEstimable
+        Where it does not converge (separation).
+    """
+    beta = start
+    if beta is None:
+        level = np.log(-np.log1p(-np.average(event, weights=weight)))
+        beta = np.linalg.lstsq(design, np.full(len(event), level), rcond=None)[0]
+    solve = None if information is None else np.linalg.pinv(information, hermitian=True)
+    for _ in range(NEWTON_STEPS):
+        rate = np.exp(np.clip(design @ beta, -30, 3))
+        p = np.maximum(-np.expm1(-rate), 1e-300)
+        score = design.T @ (weight * rate / p * (event - p))
+        inverse = np.linalg.pinv(_information(design, beta, weight), hermitian=True) if solve is None else solve
+        step = inverse @ score
+        beta = beta + step
+        if np.abs(step).max() < NEWTON_TOLERANCE:
+            return beta
+    raise NotEstimable("the hazard model does not converge: some group has no leaver, or everyone left")

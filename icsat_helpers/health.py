@@ -1,0 +1,162 @@
+"""Whether a period's answers can be trusted: who was asked, who answered, what is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from icsat_helpers.disclosure import suppressed
+from icsat_helpers.evidence import Metric, Metrics
+from icsat_helpers.listing import Page, listing, paragraphs
+from icsat_helpers.periods import period_end
+from icsat_helpers.scores import TABLE_OF, favourable_share, person_scores, scales, unit_scores
+from icsat_helpers.study import Study
+
+
+def invited(study: Study, t: int | None = None) -> pd.DataFrame:
+    """People at work at the end of a period, and whether they answered.
+
+    Returns
+    -------
+    DataFrame
+        unit, answered (0 or 1), associate_type, tenure (years), performance, language; one row a person, for
+        models only, never for display. Empty where there is no table ``people``.
+    """
+    at = study.t if t is None else t
+    end = period_end(at, study.settings.frequency)
+    wanted = ["person_id", "unit_id", "associate_type", "hired_on", "left_on", "performance", "language"]
+    people = study.table("people").reindex(columns=wanted)
+    hired, left = pd.to_datetime(people["hired_on"]), pd.to_datetime(people["left_on"])
+    here = people[(hired.isna() | (hired <= end)) & (left.isna() | (left > end))]
+    answers = [person_scores(study, measure) for measure in TABLE_OF]
+    who = pd.concat([a.loc[a["t"] == at, "person"] for a in answers if len(a)]) if any(map(len, answers)) else []
+    return pd.DataFrame(
+        {
+            "unit": here["unit_id"],
+            "answered": here["person_id"].isin(who).astype(float),
+            "associate_type": here["associate_type"],
+            "tenure": (end - pd.to_datetime(here["hired_on"])).dt.days / 365,
+            "performance": here["performance"].astype(float),
+            "language": here["language"],
+        }
+    ).reset_index(drop=True)
+
+
+def response(study: Study, by: str = "unit") -> pd.DataFrame:
+    """Response rate with a Wilson interval by a column of `invited`.
+
+    Returns
+    -------
+    DataFrame
+        `by`, name (of units), n (asked), answered, share, low, high.
+    """
+    rows = invited(study)
+    frame = rows.groupby(by)["answered"].agg(n="size", answered="sum").reset_index()
+    low, high = proportion_confint(frame["answered"], frame["n"], method="wilson")
+    frame = frame.assign(share=frame["answered"] / frame["n"], low=low, high=high)
+    return frame.assign(name=unit_names(study, frame[by]) if by == "unit" else frame[by])
+
+
+def unit_names(study: Study, units: pd.Series) -> pd.Series:
+    """Names of units where the study has them, else their ids."""
+    table = study.table("units").set_index("unit_id")
+    if "unit_name" not in table:
+        return units.astype(str)
+    return units.map(table["unit_name"]).fillna(units).astype(str)
+
+
+def missing_items(study: Study, measure: str) -> pd.DataFrame:
+    """Share of unanswered items in the period and in the one before: item, share, share_before, n (sheets)."""
+    items = [i.name for i in study.settings.items.values() if i.table == TABLE_OF[measure]]
+    table = study.table(TABLE_OF[measure])
+    items = [item for item in items if item in table]
+    now, before = (table.loc[table["t"] == t, items].isna().mean() for t in (study.t, study.t - 1))
+    n = int((table["t"] == study.t).sum())
+    return pd.DataFrame({"item": items, "share": now.to_numpy(), "share_before": before.to_numpy(), "n": n})
+
+
+def level(study: Study, measure: str) -> pd.DataFrame:
+    """Mean of a measure by period with an interval that takes people of one unit as alike.
+
+    Returns
+    -------
+    DataFrame
+        t, value, low, high (NaN with fewer than two units), n (people, NaN unknown), units.
+    """
+    units = unit_scores(study, measure)
+    weight = units["n"].where(~units["given"], 1.0).fillna(1.0)
+    rows = units.assign(w=weight, wx=weight * units["value"])
+    total = rows.groupby("t").agg(w=("w", "sum"), wx=("wx", "sum"), n=("n", "sum"), units=("unit", "nunique"))
+    mean = total["wx"] / total["w"]
+    rows["deviation"] = rows["w"] * (rows["value"] - rows["t"].map(mean)) / rows["t"].map(total["w"])
+    g = total["units"]
+    se = np.sqrt(rows.assign(d=rows["deviation"] ** 2).groupby("t")["d"].sum() * g / (g - 1).where(g > 1))
+    frame = total.assign(value=mean, low=mean - 1.96 * se, high=mean + 1.96 * se).reset_index()
+    return frame[["t", "value", "low", "high", "n", "units"]]
+
+
+def who_answers(rows: pd.DataFrame, model: str) -> Page:
+    """Odds ratios of having answered, clustered by unit. `model`: a formula over the columns of `invited` and `good`.
+
+    What is unknown of everybody is taken out of the formula.
+    """
+    import statsmodels.api as sm
+    import statsmodels.formula.api as smf
+
+    data = rows.assign(good=(rows["performance"] >= 4).astype(float).where(rows["performance"].notna()))
+    left, right = model.split("~")
+    terms = [term.strip() for term in right.split("+")]
+    kept = [term for term in terms if data[term.removeprefix("C(").rstrip(")")].nunique() > 1]
+    if not kept or data["answered"].nunique() < 2 or data["unit"].nunique() < 5:
+        return paragraphs(
+            "Who answers cannot be compared: nothing is known of those who did not, or everyone answered."
+        )
+    data = data.dropna(subset=[term.removeprefix("C(").rstrip(")") for term in kept])
+    fitted = smf.glm(f"{left} ~ {' + '.join(kept)}", data, family=sm.families.Binomial())
+    result = fitted.fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(data["unit"])[0]})
+    odds, bounds = np.exp(result.params), np.exp(result.conf_int())
+    found = [(name, odds[name], bounds.loc[name, 0], bounds.loc[name, 1]) for name in odds.index if name != "Intercept"]
+    return listing(found, ("known of a person", "odds ratio of answering", "from", "to"))
+
+
+def metrics(study: Study, notebook: str) -> Metrics:
+    """Response rate, means and favourable shares of the reported period that describe enough people."""
+    found = []
+    rows = invited(study)
+    if len(rows) >= study.settings.minimum_group:
+        low, high = proportion_confint(rows["answered"].sum(), len(rows), method="wilson")
+        found.append(
+            Metric("response_rate", "internal", float(rows["answered"].mean()), low, high, len(rows), notebook)
+        )
+    for kind in ("internal", "morale", "external"):
+        names = [kind, *(f"{kind}.{scale}" for scale in (scales(study, kind) if kind in TABLE_OF else ()))]
+        for name in names:
+            levels = level(study, name).set_index("t") if len(unit_scores(study, name)) else pd.DataFrame()
+            if study.t in levels.index and not levels.at[study.t, "n"] < study.settings.minimum_group:
+                value, low, high, n = levels.loc[study.t, ["value", "low", "high", "n"]]
+                found.append(Metric("mean", name, value, low, high, int(n), notebook))
+        if kind in TABLE_OF and study.has(TABLE_OF[kind]):
+            shares = favourable_share(study, kind).set_index("t")
+            if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
+                share, n = float(shares.at[study.t, "share"]), int(shares.at[study.t, "people"])
+                found.append(Metric("favourable_share", kind, share, None, None, n, notebook))
+    return Metrics(tuple(found))
+
+
+def advice(study: Study, rows: pd.DataFrame) -> Page:
+    """What the response means for reading the other pages."""
+    if rows.empty:
+        return paragraphs(
+            "Who was asked is not known (there is no table people), so nothing can be said about those not heard."
+        )
+    rate = rows["answered"].mean()
+    units = rows.groupby("unit")["answered"].agg(["mean", "size"])
+    low = int(((units["mean"] < 0.5) & ~suppressed(units["size"], study.settings.minimum_group)).sum())
+    heard = (
+        "Enough people answered to read on." if rate >= 0.5 else "Fewer than half answered: read every page with care."
+    )
+    return paragraphs(
+        f"{heard} {100 * rate:.0f}% of {len(rows)} people answered.",
+        f"In {low} of {len(units)} units fewer than half did; ask there first next time." if low else "",
+    )

@@ -1,0 +1,70 @@
+"""Small tables and paragraphs for a page; whatever they hold is escaped."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of HTML with the same in plain text."""
+
+    html: str
+    text: str
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
+    r"""Table of rows under a head; numbers to three places, missing values as a dash.
+
+    Examples
+    --------
+    >>> listing([("<b>", 0.12345)], ("name", "share")).text
+    'name | share\\n<b> | 0.123'
+    """
+    given = [list(row) for row in rows]
+    cells = [[_text(cell) for cell in row] for row in given]
+    kinds = [" class='number'" if all(_is_number(row[k]) for row in given) else "" for k in range(len(head))]
+    lines = ["".join(f"<td{kind}>{escape(c)}</td>" for kind, c in zip(kinds, row, strict=True)) for row in cells]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    top = "".join(f"<th scope='col'{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
+    html = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return Page(html, "\n".join(" | ".join(row) for row in [list(head), *cells]))
+
+
+def of_frame(frame: pd.DataFrame) -> Page:
+    """Table of a frame, its columns as head."""
+    return listing(frame.itertuples(index=False), [str(name).replace("_", " ") for name in frame.columns])
+
+
+def paragraphs(*texts: str) -> Page:
+    """Paragraphs; one that is empty is left out."""
+    kept = [text for text in texts if text]
+    return Page("".join(f"<p>{escape(text)}</p>" for text in kept), "\n\n".join(kept))
+
+
+def steps(texts: Sequence[str]) -> Page:
+    """A numbered list."""
+    html = "<ol>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ol>"
+    return Page(html, "\n".join(f"{i}. {text}" for i, text in enumerate(texts, 1)))
+
+
+def _is_number(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, numbers.Real) and not isinstance(cell, bool))
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return "–" if not math.isfinite(cell) else f"{cell:.3f}".rstrip("0").rstrip(".").replace("-", "−")
+    return "–" if cell is None or cell == "" else str(cell)

@@ -1,0 +1,38 @@
+"""Where a page comes from: the data's fingerprints and the versions that made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from importlib.metadata import version
+from typing import Any
+
+from icsat_helpers.evidence import MIME
+from icsat_helpers.study import Study
+
+PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "papermill")
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Study, period, site, SHA-256 of each table, version of each package."""
+
+    study: str
+    period: str
+    site: str
+    sha256: dict[str, str]
+    versions: dict[str, str]
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        rows = {"study": self.study, "period": self.period, "site": self.site or "all"}
+        rows |= {f"data: {name}": value[:16] for name, value in self.sha256.items()} | self.versions
+        body = "".join(f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items())
+        run = {"period": self.period, "study": self.study, "site": self.site}
+        text = "\n".join(f"{k}: {v}" for k, v in rows.items())
+        return {MIME: {"run": run}, "text/html": f"<table>{body}</table>", "text/plain": text}
+
+
+def provenance(study: Study) -> Provenance:
+    """Provenance of what was made from a study."""
+    versions = {name: version(name) for name in PACKAGES}
+    return Provenance(study.settings.name, study.period, study.site, dict(study.sha256), versions)

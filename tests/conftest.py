@@ -1,0 +1,58 @@
+"""What several test files share: the example, small simulated organisations, the real studies where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import icsat_helpers as ic
+from icsat_helpers import simulate
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDIES = Path(os.environ.get("ICSAT_STUDIES", ROOT.parent / "shared" / "studies"))
+
+
+def real_study(name: str) -> Path:
+    """Folder of a real study; the test is skipped where it is absent."""
+    folder = STUDIES / name
+    if not folder.is_dir():
+        pytest.skip(f"the real study {name} is not on this machine (ICSAT_STUDIES names its folder)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def example():
+    """The embedded example, loaded once."""
+    return ic.load(ROOT / "data" / "example")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A small organisation: 12 units, 150 people, 6 quarters."""
+    folder = tmp_path_factory.mktemp("small")
+    simulate.write(simulate.organisation(units=12, people=150, periods=6, seed=5), folder)
+    return ic.load(folder)
+
+
+@pytest.fixture
+def study_of_scores(tmp_path):
+    """A maker of studies that hold unit averages only."""
+
+    def make(units, periods, keep=lambda t: True, sources=("staff", "customers")):
+        rng = np.random.default_rng(3)
+        rows = [
+            f"{2000 + t},u{unit},{measure},{rng.normal():.4f},,{source}"
+            for unit in range(units)
+            for t in range(periods)
+            if keep(t)
+            for measure, source in zip(("internal", "external"), sources, strict=True)
+        ]
+        text = "period,unit_id,measure,value,n,source\n" + "\n".join(rows) + "\n"
+        (tmp_path / "unit_scores.csv").write_text(text)
+        (tmp_path / "study.toml").write_text('contract = 1\n[study]\nname = "S"\nfrequency = "year"\n')
+        return ic.load(tmp_path)
+
+    return make

@@ -1,0 +1,45 @@
+"""Nothing published describes fewer people than the minimum group."""
+
+import pandas as pd
+import pytest
+
+from icsat_helpers import disclosure
+
+
+def table(*n):
+    return pd.DataFrame(
+        {"unit": [f"u{i}" for i in range(len(n))], "n": list(n), "mean": [3.0 + i for i in range(len(n))]}
+    )
+
+
+def test_a_group_of_three_is_hidden_and_said_so():
+    found = disclosure.publishable(table(3, 20, 30), "n", 5, ["mean"], with_total=False)
+    assert found["mean"].isna().tolist() == [True, False, False]
+    assert found["n"].isna().tolist() == [True, False, False]
+    assert found["shown"].tolist() == ["hidden: fewer than 5 people", "", ""]
+
+
+def test_a_single_hidden_group_is_not_what_is_left_of_the_total():
+    found = disclosure.publishable(table(3, 20, 30), "n", 5, ["mean"])
+    assert found["mean"].isna().tolist() == [True, True, False]
+    assert found["shown"].iloc[1] == "hidden: it would reveal a smaller group"
+
+
+def test_hidden_groups_together_are_large_enough():
+    hidden = disclosure.suppressed(pd.Series([1, 2, 20, 30]), 5)
+    assert hidden.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("n", [(3,), (3, 4), (1, 1, 1)])
+def test_where_everything_is_small_everything_is_hidden(n):
+    assert disclosure.suppressed(pd.Series(n), 5).all()
+
+
+def test_exactly_the_minimum_is_shown_and_empty_groups_hide_nobody():
+    assert not disclosure.suppressed(pd.Series([5, 6, 0]), 5).any()
+
+
+def test_the_callers_table_is_not_touched():
+    given = table(3, 20)
+    disclosure.publishable(given, "n", 5, ["mean"])
+    assert given["mean"].notna().all()

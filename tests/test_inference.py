@@ -1,0 +1,126 @@
+"""Slopes against pyfixest, brute force and known truth."""
+
+import numpy as np
+import pandas as pd
+import pyfixest as pf
+import pytest
+
+from icsat_helpers import inference
+
+
+def panel(units=12, periods=6, seed=0, beta=2.0, noise=0.8, carry=0.0):
+    """Two noisy halves of an exposure, an outcome with unit and period effects and errors that carry over."""
+    rng = np.random.default_rng(seed)
+    n = units * periods
+    unit, t = np.repeat(np.arange(units), periods), np.tile(np.arange(periods), units)
+    x = rng.normal(size=n)
+    error = rng.normal(size=(units, periods))
+    for k in range(1, periods):
+        error[:, k] += carry * error[:, k - 1]
+    return pd.DataFrame(
+        {
+            "unit": unit,
+            "block": unit,
+            "t": t,
+            "split": 0,
+            "a": x + noise * rng.normal(size=n),
+            "b": x + noise * rng.normal(size=n),
+            "y": beta * x + rng.normal(size=units)[unit] + rng.normal(size=periods)[t] + error.ravel(),
+            "w": rng.uniform(1, 4, n),
+        }
+    ).sample(frac=0.9, random_state=seed)
+
+
+def stacked(frame):
+    ways = [frame.assign(way=0, x=frame["a"], z=frame["b"]), frame.assign(way=1, x=frame["b"], z=frame["a"])]
+    return pd.concat(ways, ignore_index=True)
+
+
+def by_pyfixest(frame):
+    fit = pf.feols("y ~ 1 | unit^way + t^way | x ~ z", stacked(frame), weights="w")
+    return float(fit.coef().iloc[-1])
+
+
+def test_the_slope_is_pyfixests():
+    frame = panel()
+    assert inference.slope(frame, "y", ("a", "b"), weights="w").estimate.value == pytest.approx(
+        by_pyfixest(frame), rel=1e-8
+    )
+    plain = pf.feols("y ~ a | unit + t", frame, weights="w").coef()["a"]
+    assert inference.slope(frame, "y", "a", weights="w").estimate.value == pytest.approx(plain, rel=1e-8)
+
+
+def test_the_standard_error_leaves_out_one_unit_at_a_time():
+    """Brute force: pyfixest refitted without each unit; (G - 1) / G times the squared distances from the full slope."""
+    frame = panel()
+    found = inference.slope(frame, "y", ("a", "b"), weights="w").estimate
+    full = by_pyfixest(frame)
+    without = np.array([by_pyfixest(frame[frame["unit"] != u]) for u in sorted(frame["unit"].unique())])
+    g = len(without)
+    assert found.se == pytest.approx(np.sqrt((g - 1) / g * ((without - full) ** 2).sum()), rel=1e-6)
+    assert found.dof == g - 1
+    np.testing.assert_allclose(found.left_out, without, rtol=1e-6)
+
+
+def test_clusters_are_units_not_rows():
+    """An exposure and errors that carry over make the rows of a unit alike: rows taken as independent are too sure."""
+    frame = panel(units=15, periods=20, carry=0.95).sort_values(["unit", "t"])
+    frame["a"] = frame.groupby("unit")["a"].cumsum()
+    independent = float(pf.feols("y ~ a | unit + t", frame, vcov="iid").se()["a"])
+    assert inference.slope(frame, "y", "a").estimate.se > 1.5 * independent
+
+
+def test_halves_correct_what_noise_takes_away():
+    """60 panels with reliability .6: the corrected interval holds the truth, the plain one does not."""
+    holds = {"split": 0, "plain": 0}
+    for seed in range(60):
+        frame = panel(units=25, periods=8, seed=seed)
+        frame["mean"] = frame[["a", "b"]].mean(axis=1)
+        for name, exposure in (("split", ("a", "b")), ("plain", "mean")):
+            low, high = inference.slope(frame, "y", exposure).estimate.interval()
+            holds[name] += low <= 2.0 <= high
+    assert holds["split"] >= 52  # 60 x .95 = 57, standard deviation 1.7: three of them
+    assert holds["plain"] <= 30
+
+
+def test_standard_deviations_are_net_of_noise_and_of_fixed_effects():
+    found = inference.slope(panel(units=400, periods=10, noise=1.0), "y", ("a", "b"))
+    assert found.sd_x == pytest.approx(0.95, abs=0.06)  # 1 less what unit and period means take
+    assert found.reliability == pytest.approx(2 / 3, abs=0.03)  # two halves of reliability .5
+    assert found.first_stage_f > 100
+    assert found.standardised == pytest.approx(found.estimate.value * found.sd_x / found.sd_y)
+
+
+def test_without_fixed_effects_one_row_a_unit_is_hc3():
+    import statsmodels.formula.api as smf
+
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"unit": range(40), "t": 0, "x": rng.normal(size=40)})
+    frame["y"] = frame["x"] + rng.normal(size=40) * (1 + frame["x"] ** 2)
+    found = inference.slope(frame, "y", "x", fixed_effects=False).estimate
+    hc3 = smf.ols("y ~ x", frame).fit(cov_type="HC3")
+    assert found.value == pytest.approx(hc3.params["x"])
+    assert found.se == pytest.approx(hc3.bse["x"] * np.sqrt(39 / 40), rel=0.02)  # HC3 does not centre
+
+
+def test_what_cannot_be_estimated_is_refused_in_words():
+    frame = panel(units=2)
+    with pytest.raises(ValueError, match="at least 3 clusters, there are 2"):
+        inference.slope(frame, "y", "a")
+    with pytest.raises(ValueError, match="does not vary"):
+        inference.slope(panel().assign(a=1.0), "y", "a")
+
+
+def test_the_callers_frame_is_not_touched():
+    frame = panel()
+    before = frame.copy()
+    inference.slope(frame, "y", ("a", "b"), weights="w")
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_interval_p_and_detectable_effect_agree():
+    estimate = inference.Estimate(2.0, 1.0, 20, np.array([]))
+    low, high = estimate.interval()
+    assert (low + high) / 2 == pytest.approx(2.0)
+    assert estimate.p == pytest.approx(0.0593, abs=1e-3)
+    assert estimate.detectable == pytest.approx(2.086 + 0.860, abs=1e-3)

@@ -1,0 +1,95 @@
+"""Answers to scores, by hand."""
+
+import numpy as np
+import pytest
+
+import icsat_helpers as ic
+from icsat_helpers import scores
+
+TOML = """
+contract = 1
+[study]
+name = "Scores"
+[items.fast]
+table = "service_ratings"
+scale = "responsiveness"
+[items.kept]
+table = "service_ratings"
+scale = "responsiveness"
+[items.clear]
+table = "service_ratings"
+scale = "communication"
+[items.all_in_all]
+table = "service_ratings"
+scale = "overall"
+[items.stays]
+table = "morale"
+scale = "stay"
+minimum = 0
+maximum = 10
+favourable = 8
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "study.toml").write_text(TOML)
+    (tmp_path / "service_ratings.csv").write_text(
+        "period,customer_unit,provider_unit,person_id,fast,kept,clear,all_in_all\n"
+        "2026Q1,it,hr,ann,4,,2,5\n"  # half of responsiveness is enough: 4; internal (4 + 2) / 2 = 3
+        "2026Q1,it,fin,ann,5,3,5,5\n"  # 4 and 5: 4.5
+        "2026Q1,it,hr,bob,,,1,5\n"  # responsiveness missing, communication 1: half of the scales
+        "2026Q1,hr,it,cyd,,,,5\n"  # nothing but overall: no internal score
+    )
+    (tmp_path / "morale.csv").write_text(
+        "period,unit_id,person_id,stays\n2026Q1,it,ann,9\n2026Q1,it,bob,7\n2026Q1,hr,cyd,10\n"
+    )
+    (tmp_path / "operations.csv").write_text(
+        "period,unit_id,output,hours\n2026Q1,it,20,10\n2026Q1,hr,20,0\n2026Q1,fin,,10\n"
+    )
+    return ic.load(tmp_path)
+
+
+def test_a_person_is_the_mean_over_providers_and_a_unit_over_people(study):
+    people = scores.person_scores(study, "internal").set_index("person")["score"]
+    assert people.to_dict() == {"ann": 3.75, "bob": 1.0}
+    unit = scores.unit_scores(study, "internal")
+    assert unit["value"].tolist() == [(3.75 + 1.0) / 2]
+    assert unit["n"].tolist() == [2.0]
+
+
+def test_overall_stands_apart(study):
+    assert scores.person_scores(study, "internal.overall")["score"].tolist() == [5.0, 5.0, 5.0]
+    assert 5.0 not in scores.person_scores(study, "internal")["score"].to_list()
+
+
+def test_productivity_is_never_infinite(study):
+    found = scores.unit_scores(study, "productivity")
+    assert found["unit"].tolist() == ["it"]
+    assert found["value"].tolist() == [pytest.approx(np.log(2))]
+
+
+def test_intention_to_leave_is_the_share_that_does_not_want_to_stay(study):
+    found = scores.unit_scores(study, "intent_to_leave").set_index("unit")["value"]
+    assert found.to_dict() == {"hr": 0.0, "it": 0.5}  # 7 of 10 becomes 3.8, below 4; 9 becomes 4.6
+
+
+def test_favourable_is_judged_on_the_items_own_scale(study):
+    shares = scores.favourable_share(study, "internal")
+    assert shares["share"].tolist() == [pytest.approx(3 / 6)]  # 4, 5, 5 of 4 2 5 3 5 1; overall stands apart
+    assert shares["people"].tolist() == [3]
+
+
+def test_what_is_not_there_is_empty(study):
+    assert scores.unit_scores(study, "external").empty
+    assert scores.unit_scores(study, "turnover").empty
+    assert scores.person_scores(study, "internal.beauty").empty
+
+
+def test_parts_of_internal_given_by_others_are_averaged(tmp_path):
+    (tmp_path / "study.toml").write_text('contract = 1\n[study]\nname = "S"\nfrequency = "year"\n')
+    (tmp_path / "unit_scores.csv").write_text(
+        "period,unit_id,measure,value,n,source\n2025,a,internal.quality,3,10,x\n2025,a,internal.speed,4,8,x\n"
+    )
+    found = scores.unit_scores(ic.load(tmp_path), "internal")
+    assert found[["value", "n"]].to_numpy().tolist() == [[3.5, 8.0]]
