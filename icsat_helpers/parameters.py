@@ -1,0 +1,168 @@
+"""What notebooks declare in their `parameters` cell, and whether what is asked of them fits.
+
+Papermill only warns of a parameter it does not find, and runs the default; here that is refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icsat_helpers.settings import nearest
+
+COMMON = ("period", "study", "site", "output", "language")
+"""What every notebook declares, each a plain ``str``."""
+
+OPTIONS = {"period": "PERIOD", "study": "--study", "site": "--site", "output": "--output"}
+"""Parameters that have an option of their own."""
+
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class RequestError(ValueError):
+    """What was asked for cannot be run; ``problems`` has one line for each reason."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Notebook:
+    """A notebook as it stands on disk.
+
+    Attributes
+    ----------
+    name : str
+        The file's stem, ``"04-external-customers"``.
+    source : str
+        The file's text.
+    sha256 : str
+        Of the file's bytes.
+    declared : dict of str to str
+        Parameter to the type it is annotated with.
+    cell : int
+        Index of its ``parameters`` cell.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    declared: dict[str, str]
+    cell: int
+
+
+def read(path: Path) -> Notebook:
+    """Read a notebook and what its ``parameters`` cell declares.
+
+    Raises
+    ------
+    RequestError
+        If it is no notebook, or has not exactly one ``parameters`` cell with the common parameters in it.
+    """
+    raw = path.read_bytes()
+    try:
+        cells = json.loads(raw)["cells"]
+        tagged = [n for n, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", [])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise RequestError(f"{path.name} is not a notebook.") from None
+    if len(tagged) != 1:
+        raise RequestError(f"{path.name} has {len(tagged)} cells tagged `parameters`; it needs exactly one.")
+    declared = declarations("".join(cells[tagged[0]]["source"]), path.name)
+    missing = [name for name in COMMON if declared.get(name) != "str"]
+    if missing:
+        raise RequestError(f"{path.name} does not declare {', '.join(missing)} as str in its `parameters` cell.")
+    return Notebook(path.stem, raw.decode(), hashlib.sha256(raw).hexdigest(), declared, tagged[0])
+
+
+def declarations(source: str, where: str = "the cell") -> dict[str, str]:
+    """Name and annotated type of each parameter in a ``parameters`` cell.
+
+    Examples
+    --------
+    >>> declarations('period: str = ""  # reporting period')
+    {'period': 'str'}
+    """
+    try:
+        lines = ast.parse(source).body
+    except SyntaxError:
+        raise RequestError(f"{where}: the `parameters` cell is not Python.") from None
+    found = {}
+    for line in lines:
+        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and _literal(line.value)):
+            raise RequestError(
+                f'{where}: the `parameters` cell may hold only lines such as `name: str = "value"`, not '
+                f"`{ast.unparse(line)}`."
+            )
+        found[line.target.id] = ast.unparse(line.annotation)
+    return found
+
+
+def choose(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return the wanted of ``names`` in their own order; all of them where none is named."""
+    unknown = [f"There is no notebook {name!r}{nearest(name, names)}" for name in wanted if name not in names]
+    if unknown:
+        raise RequestError(*unknown)
+    return [name for name in names if not wanted or name in wanted]
+
+
+def values(asked: Iterable[str], notebooks: Sequence[Notebook]) -> dict[str, Any]:
+    """Turn each ``NAME=VALUE`` into a value of the type that the notebooks declare for it.
+
+    Raises
+    ------
+    RequestError
+        Naming every parameter that no notebook declares, or whose value is not of the declared type.
+
+    Examples
+    --------
+    >>> values(["draws=200"], [Notebook("04-x", "", "", {"draws": "int"}, 0)])
+    {'draws': 200}
+    """
+    known = sorted({name for notebook in notebooks for name in notebook.declared})
+    found: dict[str, Any] = {}
+    problems = []
+    for text in asked:
+        name, equals, value = text.partition("=")
+        kinds = {notebook.declared[name] for notebook in notebooks if name in notebook.declared}
+        if not equals:
+            problems.append(f"--parameter {text}: write it as NAME=VALUE.")
+        elif name in OPTIONS:
+            problems.append(f"--parameter {name}: use {OPTIONS[name]} for it.")
+        elif not kinds:
+            problems.append(f"No notebook that runs has a parameter {name!r}{nearest(name, known)}")
+        elif len(kinds) > 1:
+            problems.append(f"--parameter {name}: the notebooks declare it as {' and as '.join(sorted(kinds))}.")
+        else:
+            kind = kinds.pop()
+            try:
+                found[name] = _typed(value, kind)
+            except (ValueError, KeyError, SyntaxError):
+                problems.append(f"--parameter {name}: {value!r} is not {_WORDS.get(kind, kind)}.")
+    if problems:
+        raise RequestError(*problems)
+    return found
+
+
+def _literal(node: ast.expr | None) -> bool:
+    try:
+        ast.literal_eval(node or "")
+    except (ValueError, SyntaxError):
+        return False
+    return node is not None
+
+
+def _typed(value: str, kind: str) -> Any:
+    if kind == "str":
+        return value
+    if kind == "bool":
+        return _TRUTH[value.lower()]
+    if kind in ("int", "float"):
+        return int(value) if kind == "int" else float(value)
+    return ast.literal_eval(value)

@@ -1,0 +1,263 @@
+"""Executed notebooks to pages that open anywhere: self-contained HTML, no script, no request to any network.
+
+One page a notebook, and one document with every page inline. All that comes from data is escaped here but for
+`text/html` outputs, which their makers escape; of those, any that would load or run something is not shown.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import mistune
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from icsat_helpers.execution import MIME
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+_ACTIVE = frozenset(
+    [
+        "script",
+        "iframe",
+        "frame",
+        "object",
+        "embed",
+        "applet",
+        "link",
+        "base",
+        "meta",
+        "form",
+        "audio",
+        "video",
+        "source",
+        "template",
+    ]
+)
+_POINTERS = frozenset(
+    [
+        "src",
+        "srcset",
+        "href",
+        "xlink:href",
+        "poster",
+        "background",
+        "action",
+        "formaction",
+        "data",
+        "cite",
+        "ping",
+    ]
+)
+_LOADS = re.compile(r"@import|url\(\s*[\"']?\s*(?!data:image/|#)", re.IGNORECASE)
+_REFUSED = '<p class="missing">An output is not shown: it would run a script or load something from elsewhere.</p>'
+_HEADING = re.compile(r"<(/?)h([1-6])\b", re.IGNORECASE)
+_ID = re.compile(r"""\bid\s*=\s*["']([^"'\s]+)["']""")
+_ID_LIST = re.compile(r"""\b(for|headers|aria-(?:labelledby|describedby|controls))\s*=\s*["']([^"']+)["']""")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One notebook as HTML.
+
+    Attributes
+    ----------
+    name : str
+        The notebook's stem; the page's anchor where pages are inlined.
+    title : str
+        Its H1, as plain text.
+    body : str
+        HTML without the H1; its headings start at level 2.
+    """
+
+    name: str
+    title: str
+    body: str
+
+
+def render(name: str, notebook: Any) -> Page:
+    r"""Turn an executed notebook into a page.
+
+    Parameters
+    ----------
+    name : str
+        The notebook's stem.
+    notebook : NotebookNode
+        With outputs; stderr is not shown, code is there but folded.
+
+    Examples
+    --------
+    >>> from nbformat import v4
+    >>> render("04-x", v4.new_notebook(cells=[v4.new_markdown_cell("# A title\n\nSome *words*.")]))
+    Page(name='04-x', title='A title', body='<div class="words"><p>Some <em>words</em>.</p>\n</div>')
+    """
+    title = name
+    parts = []
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            heading = re.match(r"\s*# +(.+)\n?", cell.source)
+            if heading:
+                title = heading[1].strip()
+            text = cell.source[heading.end() :] if heading else cell.source
+            if text.strip():
+                parts.append(f'<div class="words">{_markdown(text)}</div>')
+        elif cell.cell_type == "code":
+            code = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
+            parts.append(f'<pre class="code" tabindex="0"><code>{code}</code></pre>')
+            outputs = (_output(output, f"{name}-{number}-{n}-") for n, output in enumerate(cell.outputs))
+            parts.extend(f'<div class="output">{output}</div>' for output in outputs if output)
+    return Page(name, title, "\n".join(parts))
+
+
+def missing(name: str) -> Page:
+    """Return the page that stands for a notebook that failed."""
+    title = name.partition("-")[2].replace("-", " ").capitalize() or name
+    return Page(
+        name,
+        title,
+        '<p class="missing">This page could not be made this time. '
+        "The file <code>manifest.json</code> beside this report says why.</p>",
+    )
+
+
+def document(pages: Sequence[Page], *, title: str, subtitle: str = "", language: str = "en") -> str:
+    """Return one self-contained HTML document of one or more pages.
+
+    Parameters
+    ----------
+    pages : sequence of Page
+        In the order to be read. A single one is shown alone, its own title the only H1.
+    title, subtitle : str
+        Of the document.
+    language : str
+        Language code of the text.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    # Inlined pages stand one level lower, below the document's own title.
+    shown = [(page, _lower(page.body) if len(pages) > 1 else page.body) for page in pages]
+    style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html.j2").render(
+        pages=shown, title=title, subtitle=subtitle, language=language, style=style
+    )
+
+
+class _Words(mistune.HTMLRenderer):
+    """Markdown whose raw HTML is text, and which leads nowhere outside the page."""
+
+    def __init__(self) -> None:
+        super().__init__(escape=True)
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        return f"<h{max(level, 2)}>{text}</h{max(level, 2)}>\n"
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        if url.startswith(("http://", "https://")) and html.escape(url) not in text:
+            return f"{text} ({html.escape(url)})"
+        return text
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return _figure(url, text) if url.startswith("data:image/") else text
+
+
+_markdown_to_html = mistune.create_markdown(renderer=_Words(), plugins=["table", "strikethrough"])
+
+
+def _markdown(text: str) -> str:
+    return _wide(str(_markdown_to_html(text)))
+
+
+def _output(output: Any, prefix: str) -> str:
+    """Return one output as HTML, or nothing where it has nothing for a reader."""
+    if output.output_type == "stream":
+        return f"<pre>{html.escape(output.text)}</pre>" if output.name == "stdout" else ""
+    if output.output_type == "error":
+        return f"<pre>{html.escape(output.ename)}</pre>"
+    data, metadata = output.data, output.metadata
+    if "text/html" in data:
+        return _wide(_unique(data["text/html"], prefix)) if _inert(data["text/html"]) else _REFUSED
+    for kind in ("image/svg+xml", "image/png", "image/jpeg"):
+        if kind in data:
+            alt = metadata.get("alt") or metadata.get(kind, {}).get("alt") or "A figure without a description"
+            return _figure(_data_address(kind, data[kind]), alt)
+    if "text/markdown" in data:
+        return _markdown(data["text/markdown"])
+    return f"<pre>{html.escape(data['text/plain'])}</pre>" if "text/plain" in data and MIME not in data else ""
+
+
+class _Inspector(HTMLParser):
+    """Notes whether HTML would run something, or load it from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inert = True
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            address = (value or "").strip()
+            leads = name in _POINTERS and not address.startswith(("#", "data:image/"))
+            if leads or name.startswith("on") or (name == "style" and _LOADS.search(address)):
+                self.inert = False
+        self.inert &= tag not in _ACTIVE
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "style" and _LOADS.search(data):
+            self.inert = False
+
+
+def _inert(body: str) -> bool:
+    inspector = _Inspector()
+    inspector.feed(body)
+    inspector.close()
+    return inspector.inert
+
+
+def _figure(address: str, alt: str) -> str:
+    return f'<figure><img src="{html.escape(address)}" alt="{html.escape(alt)}"></figure>'
+
+
+def _data_address(kind: str, content: str) -> str:
+    """Return a data: address; an SVG becomes an image too, so that its ids cannot meet those of another."""
+    import base64
+
+    if kind == "image/svg+xml":
+        content = base64.b64encode(content.encode()).decode()
+    return f"data:{kind};base64," + "".join(content.split())
+
+
+def _wide(body: str) -> str:
+    """Let tables scroll sideways on a narrow screen, by keyboard too."""
+    body = re.sub(r"<table\b", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table', body)
+    return body.replace("</table>", "</table></div>")
+
+
+def _unique(body: str, prefix: str) -> str:
+    """Prefix every id, and what refers to it, so that ids stay unique where pages are inlined."""
+    ids = set(_ID.findall(body))
+    if not ids:
+        return body
+
+    def renamed(words: str) -> Iterator[str]:
+        return (prefix + word if word in ids else word for word in words.split())
+
+    body = _ID.sub(lambda found: f'id="{prefix}{found[1]}"', body)
+    body = _ID_LIST.sub(lambda found: f'{found[1]}="{" ".join(renamed(found[2]))}"', body)
+    known = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
+    return re.sub(rf"#({known})(?![\w-])", rf"#{prefix}\1", body)
+
+
+def _lower(body: str) -> str:
+    return _HEADING.sub(lambda found: f"<{found[1]}h{min(int(found[2]) + 1, 6)}", body)

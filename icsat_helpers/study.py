@@ -1,0 +1,79 @@
+"""The study: typed, clean tables as they stood at the end of a period, or the list of what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from icsat_helpers.periods import period_label, period_number
+from icsat_helpers.schemas import ADDED, dtype_of, kinds
+from icsat_helpers.settings import Item, Settings, TableSource
+from icsat_helpers.sources import Problem
+
+__all__ = ["Item", "Problem", "Settings", "Study", "StudyError", "TableSource", "find"]
+
+
+class StudyError(ValueError):
+    """A study that cannot be used; `problems` are all that was found, ``str()`` lists them one a line."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as it stood at the end of `period`: typed and clean tables and what cleaning changed.
+
+    Attributes
+    ----------
+    tables
+        The tables there are; each with a period has its label in `period` and its number in `t`.
+    period, site
+        The reporting period's label; the site, or "" for all.
+    changes
+        One row a change: table, rule, column, rows, what.
+    sha256
+        Of the bytes of each table's files, and of ``study.toml``.
+    derived
+        Scores computed once, by name; never to be changed by who reads them.
+    """
+
+    folder: Path
+    settings: Settings
+    tables: dict[str, pd.DataFrame]
+    period: str
+    site: str
+    changes: pd.DataFrame
+    sha256: dict[str, str]
+    derived: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def t(self) -> int:
+        """The number of the reporting period."""
+        return period_number(self.period, self.settings.frequency)
+
+    def has(self, name: str) -> bool:
+        """Return whether the study has the table (it may be empty)."""
+        return name in self.tables
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table, or one without rows and with the contract's columns where there is none."""
+        if name in self.tables:
+            return self.tables[name]
+        types = {column: dtype_of(kind) for column, kind in kinds(name).items()}
+        types |= {item.name: "float64" for item in self.settings.items_of(name)} | ADDED.get(name, {})
+        return pd.DataFrame({column: pd.Series(dtype=dtype) for column, dtype in types.items()})
+
+    def label(self, t: int) -> str:
+        """Return the label of a period number in this study's frequency."""
+        return period_label(t, self.settings.frequency)
+
+
+def find(folder: str | Path) -> Path:
+    """Return a study's folder, tried from the current folder, then from the project's root."""
+    path = Path(folder)
+    root = Path(__file__).resolve().parents[1] / path
+    return root if not (path / "study.toml").is_file() and (root / "study.toml").is_file() else path

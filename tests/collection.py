@@ -1,0 +1,59 @@
+"""Small notebooks and a small study for the tests of runs: no model in them, so that kernels start fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from nbformat import v4
+
+from icsat_helpers.execution import MIME
+
+STUDY = "Tiny & <b>Co</b>"
+PARAMETERS = """period: str = ""
+study: str = "data/example"
+site: str = ""
+output: str = "outputs"
+language: str = \"\""""
+SAY_RUN = (
+    "from IPython.display import display\n"
+    f'display({{"{MIME}": {{"run": {{"period": period, "study": "{STUDY}", "site": site}}}}}}, raw=True)'
+)
+
+
+def say_finding(name: str, estimate: str = "1.5") -> str:
+    """Return a cell that emits one finding and one metric."""
+    return (
+        "from IPython.display import display\n"
+        f'display({{"{MIME}": {{"findings": [{{"id": "{name}", "estimate": {estimate}}}],\n'
+        '    "metrics": [{"name": "mean", "of": "internal", "value": 4.0}]}}, raw=True)'
+    )
+
+
+def node(*cells: str, parameters: str | None = PARAMETERS, title: str = "A title") -> nbformat.NotebookNode:
+    """Return a notebook: a title, the parameters, and these code cells."""
+    made = [v4.new_markdown_cell(f"# {title}\n\n## Question\n\nWhich?")]
+    if parameters is not None:
+        made.append(v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+    made += [v4.new_code_cell(cell) for cell in cells]
+    for number, cell in enumerate(made):
+        cell.id = f"cell-{number}"
+    return v4.new_notebook(cells=made)
+
+
+def write(folder: Path, **notebooks: nbformat.NotebookNode) -> Path:
+    """Write notebooks to a folder; ``n04_x`` becomes ``04-x.ipynb``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, each in notebooks.items():
+        nbformat.write(each, folder / (name.removeprefix("n").replace("_", "-") + ".ipynb"))
+    return folder
+
+
+def write_study(folder: Path, score: float = 3.6) -> Path:
+    """Write a study of two units and two quarters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    toml = f'contract = 1\n[study]\nname = "{STUDY}"\nfrequency = "quarter"\nminimum_group = 5\n'
+    (folder / "study.toml").write_text(toml, encoding="utf-8")
+    rows = f"2026Q1,U1,internal,3.5\n2026Q2,U1,internal,{score}\n2026Q2,U2,internal,4\n"
+    (folder / "unit_scores.csv").write_text("period,unit_id,measure,value\n" + rows, encoding="utf-8")
+    return folder

@@ -1,0 +1,83 @@
+"""The set-up: one list of dependencies, a lock without addresses, a README that begins with two commands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from icsat_helpers.plans import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+OTHER_NAMES = {"matplotlib-base": "matplotlib"}  # conda's name to ours
+
+
+def declared() -> dict[str, str]:
+    project = PROJECT["project"]
+    lines = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["test"],
+        *PROJECT["dependency-groups"]["build"],
+    ]
+    return dict(re.fullmatch(r"([\w-]+)(.*)", line).groups() for line in lines)
+
+
+def test_conda_gets_the_same_bounds() -> None:
+    *conda, pip = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    found = dict(re.fullmatch(r"([\w-]+)(.*)", line).groups() for line in [*conda, *pip["pip"]])
+    assert found.pop("python") == PROJECT["project"]["requires-python"]
+    assert found.pop("pip") == ""
+    assert {OTHER_NAMES.get(name, name): bounds for name, bounds in found.items()} == declared()
+
+
+def test_every_dependency_has_both_bounds() -> None:
+    one_sided = [name for name, bounds in declared().items() if not re.fullmatch(r">=[\d.]+,<[\d.]+", bounds)]
+    assert one_sided == []
+
+
+def test_the_build_backend_is_the_locked_one() -> None:
+    assert PROJECT["build-system"]["requires"] == PROJECT["dependency-groups"]["build"]
+
+
+def test_the_lock_pins_everything_with_hashes_and_names_no_place() -> None:
+    pins = re.split(r"\n(?=[\w-])", LOCK.strip())
+    assert all(re.match(r"[\w.-]+==[\w.!+]+( ;.*)? \\\n    --hash=sha256:", pin) for pin in pins)
+    assert not re.search(r"://|index|find-links|file:|^-", LOCK, re.M)
+    locked = {pin.split("==")[0].lower() for pin in pins}
+    assert set(declared()) <= locked
+
+
+def test_the_lock_keeps_the_bounds() -> None:
+    def number(version: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+    pins = re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M)
+    for name, version in pins:
+        if name in declared():
+            low, high = re.fullmatch(r">=([\d.]+),<([\d.]+)", declared()[name]).groups()
+            assert number(low) <= number(version) < number(high), name
+
+
+def test_the_readme_starts_with_the_two_commands() -> None:
+    fenced = re.search(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert fenced is not None
+    assert fenced[1] == "make run\nmake test\n"
+
+
+@pytest.mark.parametrize("target", ["install", "run", "test", "lab", "check", "lock"])
+def test_the_makefile_has_its_targets(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+
+
+def test_runs_leave_nothing_for_git() -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    assert {"/outputs/*", "!/outputs/README.md", "/.venv/", "__pycache__/", ".ipynb_checkpoints/"} <= set(ignored)
+
+
+def test_hooks_fetch_nothing() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert [each["repo"] for each in hooks] == ["local"]
+    assert {hook["language"] for hook in hooks[0]["hooks"]} == {"system"}
