@@ -35,7 +35,7 @@ TONE = {
     "inconclusive": BLUE,
     "not_estimable": SOFT,
 }
-BINS = 20
+BINS, IN_A_DOT = 20, 5  # dots at most; unit-periods in a dot at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +82,35 @@ def _axes(width: float = 7.2, height: float = 4.2) -> tuple[Figure, Axes]:
 def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: str) -> Chart:
     """Relation of exposure and outcome net of the model's fixed effects: group means, the slope, the plain slope.
 
-    A dot averages a twentieth of all unit-periods, so no dot is one unit. Halves are averaged for the axis; the
+    A dot averages at least `IN_A_DOT` unit-periods, so none is one unit. Halves are averaged for the axis; the
     slope comes from the instrument, and so need not run through the dots.
     """
     columns = [design.exposure] if isinstance(design.exposure, str) else list(design.exposure)
     rows = design.frame.assign(x=design.frame[columns].mean(axis=1), y=design.frame[design.outcome])
     if "split" in rows:
         rows = rows.groupby(["unit", "t"], as_index=False)[["x", "y"]].mean()
-    net = _net(rows, design.fixed_effects)
-    rank = net["x"].rank(method="first")
-    bins = net.groupby(np.floor((rank - 1) / len(net) * min(BINS, max(3, len(net) // 5))), observed=True)
+    points = _net(rows, design.fixed_effects)
+    dots = max(1, min(BINS, len(points) // IN_A_DOT))
+    bins = points.groupby(np.floor((points["x"].rank(method="first") - 1) / len(points) * dots))
     middle, mean, sem = bins["x"].mean(), bins["y"].mean(), bins["y"].sem()
     figure, axes = _axes()
     axes.errorbar(middle, mean, 1.96 * sem, fmt="o", color=SOFT, ecolor=FAINT, elinewidth=2, markersize=5)
-    span = np.array([middle.min(), middle.max()])
+    span = np.linspace(middle.min(), middle.max(), 101)  # the interval closes at zero
     low, high = main.estimate.interval()
     axes.fill_between(
         span, np.minimum(low * span, high * span), np.maximum(low * span, high * span), color=BLUE, alpha=0.14
     )
     axes.plot(span, main.estimate.value * span, color=BLUE, linewidth=2)
     name = "corrected" if design.instrumented else "slope"
-    axes.annotate(_line(name, main), (span[1], main.estimate.value * span[1]),
+    axes.annotate(_line(name, main), (span[-1], main.estimate.value * span[-1]),
                   xytext=(6, 0), textcoords="offset points", color=BLUE, va="center")  # fmt: skip
     axes.margins(x=0.04)
     if design.instrumented:
         axes.plot(span, plain.estimate.value * span, color=ORANGE, linewidth=1.5, linestyle="--")
-        axes.annotate(_line("plain", plain), (span[0], plain.estimate.value * span[0]), xytext=(0, 12),
-                      textcoords="offset points", color=ORANGE, va="bottom", ha="left")  # fmt: skip
-    axes.set(xlabel=x_label, ylabel=y_label)
+        axes.annotate(_line("plain", plain), (span[-1], plain.estimate.value * span[-1]), xytext=(6, -9),
+                      textcoords="offset points", color=ORANGE, va="center")  # fmt: skip
+    net = "net of unit and period" if design.fixed_effects else "from the mean"
+    axes.set(xlabel=f"{x_label}, {net}", ylabel=f"{y_label}, {net}")
     plain_words = (
         f" The plain slope on unit averages as they are is {number(plain.estimate.value)}."
         if design.instrumented
@@ -152,7 +153,7 @@ def staying(groups: dict[str, Incidence], period_name: str) -> Chart:
                       va="center")  # fmt: skip
         low, high = 100 * (1 - group.high[-1]), 100 * (1 - group.low[-1])
         said.append(f"{name} {100 * (1 - group.share[-1]):.0f} of 100 ({low:.0f} to {high:.0f})")
-    axes.set(xlabel=f"{period_name}s after an answer", ylabel="Not left by choice, of 100 people")
+    axes.set(xlabel=f"{period_name.capitalize()}s after an answer", ylabel="Not left by choice, of 100 people")
     axes.set_xlim(0, None)
     horizon = len(next(iter(groups.values())).share) - 1
     return Chart(

@@ -154,7 +154,7 @@ def _given(study: Study, measure: str) -> pd.DataFrame:
             .agg(value=("value", "mean"), n=("n", "min"), source=("source", "first"))
             .reset_index()
         )
-    rows = rows.assign(source=rows["source"].fillna(""), given=True)
+    rows = rows.assign(source=rows["source"].astype(object).fillna(""), given=True)
     return rows[["unit", "t", "value", "n", "source", "given"]].reset_index(drop=True)
 
 
