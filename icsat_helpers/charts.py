@@ -35,7 +35,7 @@ TONE = {
     "inconclusive": BLUE,
     "not_estimable": SOFT,
 }
-BINS, IN_A_DOT = 20, 5  # dots at most; unit-periods in a dot at least
+BINS = 20  # dots at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def _axes(width: float = 7.2, height: float = 4.2) -> tuple[Figure, Axes]:
         return figure, figure.subplots()
 
 
-def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: str) -> Chart:
+def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: str, minimum: int = 5) -> Chart:
     """Relation of exposure and outcome net of the model's fixed effects: group means, the slope, the plain slope.
 
-    A dot averages at least `IN_A_DOT` unit-periods, so none is one unit. Halves are averaged for the axis; the
+    A dot averages at least `minimum` units, and so as many people. Halves are averaged for the axis; the
     slope comes from the instrument, and so need not run through the dots.
     """
     columns = [design.exposure] if isinstance(design.exposure, str) else list(design.exposure)
@@ -90,8 +90,11 @@ def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: s
     if "split" in rows:
         rows = rows.groupby(["unit", "t"], as_index=False)[["x", "y"]].mean()
     points = _net(rows, design.fixed_effects)
-    dots = max(1, min(BINS, len(points) // IN_A_DOT))
-    bins = points.groupby(np.floor((points["x"].rank(method="first") - 1) / len(points) * dots))
+    order = (points["x"].rank(method="first") - 1) / len(points)
+    for dots in range(BINS, 0, -1):
+        bins = points.groupby(np.floor(order * dots))
+        if rows["unit"].groupby(np.floor(order * dots)).nunique().min() >= minimum:
+            break
     middle, mean, sem = bins["x"].mean(), bins["y"].mean(), bins["y"].sem()
     figure, axes = _axes()
     axes.errorbar(middle, mean, 1.96 * sem, fmt="o", color=SOFT, ecolor=FAINT, elinewidth=2, markersize=5)
@@ -140,9 +143,10 @@ def _net(rows: pd.DataFrame, fixed_effects: bool) -> pd.DataFrame:
     return values - values.mean()
 
 
-def staying(groups: dict[str, Incidence], period_name: str) -> Chart:
-    """Survival picture: how many of 100 had not left by choice, by group, with intervals."""
+def staying(groups: dict[str, Incidence], period_name: str, leaving: str) -> Chart:
+    """Survival picture: how many of 100 had not left, by group, with intervals. `leaving`: "leaving by choice", say."""
     figure, axes = _axes()
+    gone = leaving.replace("leaving", "not left")
     said = []
     for (name, group), colour in zip(groups.items(), (ORANGE, SOFT, BLUE), strict=False):
         k = np.arange(len(group.share))
@@ -153,12 +157,12 @@ def staying(groups: dict[str, Incidence], period_name: str) -> Chart:
                       va="center")  # fmt: skip
         low, high = 100 * (1 - group.high[-1]), 100 * (1 - group.low[-1])
         said.append(f"{name} {100 * (1 - group.share[-1]):.0f} of 100 ({low:.0f} to {high:.0f})")
-    axes.set(xlabel=f"{period_name.capitalize()}s after an answer", ylabel="Not left by choice, of 100 people")
+    axes.set(xlabel=f"{period_name.capitalize()}s after an answer", ylabel=f"{gone.capitalize()}, of 100 people")
     axes.set_xlim(0, None)
     horizon = len(next(iter(groups.values())).share) - 1
     return Chart(
         figure,
-        f"People who had not left by choice {horizon} {period_name}s after answering: {'; '.join(said)}.",
+        f"People who had {gone} {horizon} {period_name}s after answering: {'; '.join(said)}.",
     )
 
 
@@ -189,21 +193,29 @@ def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, tit
 
 
 def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
-    """A mean over periods with its interval. `frame`: t, value, low, high."""
+    """A mean over periods with its interval. `frame`: t, value, low, high; a hidden period has no value."""
     figure, axes = _axes(height=3.2)
     x = frame["t"].to_numpy()
     axes.fill_between(x, frame["low"], frame["high"], color=BLUE, alpha=0.15, linewidth=0)
     axes.plot(x, frame["value"], color=BLUE, linewidth=2, marker="o", markersize=4)
     step = -(-len(x) // 7)  # at most seven labels
     axes.set_xticks(x[::-step][::-1], list(labels)[::-step][::-1])
-    axes.annotate(f"{frame['value'].iat[-1]:.2f}", (x[-1], frame["value"].iat[-1]), xytext=(6, 0),
-                  textcoords="offset points", color=BLUE, va="center")  # fmt: skip
     axes.set(ylabel=title)
-    first, last = frame.iloc[0], frame.iloc[-1]
+    names = dict(zip(x, labels, strict=True))
+    seen = frame.dropna(subset=["value"])
+    hidden = (
+        f" {len(frame) - len(seen)} periods are hidden: they describe too few people." if len(seen) < len(frame) else ""
+    )
+    if seen.empty:
+        return Chart(figure, f"{title}.{hidden}")
+    first, last = seen.iloc[0], seen.iloc[-1]
+    axes.annotate(f"{last['value']:.2f}", (last["t"], last["value"]), xytext=(6, 0), textcoords="offset points",
+                  color=BLUE, va="center")  # fmt: skip
+    interval = f" (95% interval {last['low']:.2f} to {last['high']:.2f})" if np.isfinite(last["low"]) else ""
     return Chart(
         figure,
-        f"{title} from {labels[0]} to {labels[-1]}: {first['value']:.2f} at first, {last['value']:.2f} now "
-        f"(95% interval {last['low']:.2f} to {last['high']:.2f}).",
+        f"{title}: {first['value']:.2f} in {names[first['t']]}, {last['value']:.2f} in {names[last['t']]}{interval}."
+        + hidden,
     )
 
 

@@ -88,6 +88,12 @@ def hypothesis(name: str, study: Study | None = None) -> Hypothesis:
     return replace(claim, family=family, smallest_raw=study.settings.smallest_effects.get(name))
 
 
+def of_aggregates(claim: Hypothesis, measure: str) -> Hypothesis:
+    """H3 where persons cannot be followed: on turnover or the intention to leave, a share of a unit's people."""
+    unit = f"{measure.replace('_', ' ')} (a share of people) for each point of internal satisfaction"
+    return replace(claim, unit=unit, smallest_raw=None)
+
+
 def questions(study: Study) -> list[Question]:
     """Which of the claims H1 to H7 this study can answer; known from the tables alone, before any p."""
     reasons = {
@@ -110,7 +116,11 @@ def leaving_measure(study: Study) -> str:
     """What H3 is tested on: "persons" where leaving is recorded, else "turnover", "intent_to_leave" or ""."""
     people, answers = study.table("people"), person_scores(study, "internal")
     if study.has("people") and "left_on" in people and people["left_on"].notna().any() and len(answers):
+        left = people["left_on"].notna()
+        if "leave_reason" in people and people["leave_reason"].notna().any():
+            left &= people["leave_reason"] == "voluntary"
         known = answers[answers["linked"] & answers["person"].isin(people["person_id"]) & (answers["t"] < study.t)]
+        known = known if left.any() else known.iloc[:0]
         if known["unit"].nunique() >= FEWEST_UNITS:
             return "persons"
     return next((m for m in ("turnover", "intent_to_leave") if len(unit_scores(study, m))), "")

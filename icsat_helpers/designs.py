@@ -93,6 +93,8 @@ def main_design(panel: Panel, units: pd.DataFrame) -> Design:
     outcome = panel.frame.dropna(subset=["exposure", "outcome"])[["unit", "t", "outcome"]]
     columns = ["half_a", "half_b", "outcome"]
     merged = halves.merge(outcome, on=["unit", "t"])
+    if merged.empty:
+        raise NotEstimable("no unit has answers of two people")
     parts = [one_row_a_unit(part, columns).assign(split=split) for split, part in merged.groupby("split")]
     frame = pd.concat(parts, ignore_index=True)
     frame = frame.assign(weight=capped_weights(frame["n"]), t=0)
@@ -142,22 +144,40 @@ def _by_site(design: Design, units: pd.DataFrame) -> Design:
     return replace(design, frame=design.frame.assign(site=site), cluster="site")
 
 
-def strongest(study: Study, panel: Panel) -> tuple[Design | None, Slope | None, bool, str]:
-    """Return the main design, its slope, whether noise still draws it to zero, and why there is none.
+@dataclass(frozen=True, slots=True)
+class Strongest:
+    """What a panel was tested with.
 
-    Where the halves hardly move together (first-stage F below 10) the plain slope is the one to report, as
-    `attenuated`. Design and slope are None where nothing can be estimated; then the last value says why.
+    Attributes
+    ----------
+    design, slope : Design and Slope, or None
+        None where nothing can be estimated; `reason` says why.
+    halves : Slope or None
+        Slope of the split halves, also where they were too weak to be the one reported.
+    attenuated : bool
+        Whether noise still draws the slope to zero.
     """
+
+    design: Design | None
+    slope: Slope | None
+    halves: Slope | None
+    attenuated: bool
+    reason: str
+
+
+def strongest(study: Study, panel: Panel) -> Strongest:
+    """Test a panel with halves of its people, or with the plain slope where they hardly move together (F below 10)."""
     if panel.rung == "none":
-        return None, None, False, panel.reason
-    candidates = [main_design(panel, study.table("units")), plain_design(panel)]
-    reason = ""
-    for design in candidates:
+        return Strongest(None, None, None, False, panel.reason)
+    halves, reason = None, ""
+    for make in (lambda: main_design(panel, study.table("units")), lambda: plain_design(panel)):
         try:
+            design = make()
             fitted = design.fit()
         except NotEstimable as why:
             reason = str(why)
             continue
+        halves = fitted if design.instrumented else halves
         if not design.instrumented or fitted.first_stage_f >= WEAK_F:
-            return design, fitted, not design.instrumented, ""
-    return None, None, False, reason
+            return Strongest(design, fitted, halves, not design.instrumented, "")
+    return Strongest(None, None, halves, False, reason)

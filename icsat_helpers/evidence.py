@@ -9,9 +9,9 @@ from html import escape
 from typing import Any
 
 from icsat_helpers.claims import Hypothesis
-from icsat_helpers.designs import Design
+from icsat_helpers.designs import Strongest
 from icsat_helpers.hazard import Hazard
-from icsat_helpers.inference import Estimate, Slope
+from icsat_helpers.inference import Estimate
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import FEWEST_UNITS, Panel
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row
@@ -29,7 +29,7 @@ class Metric:
     value: float
     ci_low: float | None
     ci_high: float | None
-    n: int
+    n: int | None
     notebook: str
 
 
@@ -183,15 +183,16 @@ METHODS = {
 def of_slope(
     claim: Hypothesis,
     panel: Panel,
-    design: Design,
-    main: Slope,
-    attenuated: bool,
+    tested: Strongest,
     *,
     words: tuple[str, str],
     sensitivity: tuple[Row, ...] = (),
     checks: tuple[Check, ...] = (),
 ) -> Finding:
-    """Finding of a slope over a panel of units. `words` as in `conclude`."""
+    """Finding of a slope over a panel of units; why there is none where it could not be estimated."""
+    design, main = tested.design, tested.slope
+    if design is None or main is None:
+        return not_estimable(claim, tested.reason)
     people = int(panel.answers["person"].nunique()) if len(panel.answers) else None
     periods = panel.frame.dropna(subset=["exposure", "outcome"])["t"].nunique()
     return conclude(
@@ -199,7 +200,7 @@ def of_slope(
         n_rows=main.n_rows, n_periods=max(main.n_periods, int(periods)), n_people=people,
         method=METHODS[panel.rung == "precedence", design.instrumented] + f" Left out one {design.cluster} at a time.",
         sensitivity=sensitivity, checks=checks,
-        warnings=(*panel.warnings, *(["attenuated"] if attenuated else [])),
+        warnings=(*panel.warnings, *(["attenuated"] if tested.attenuated else [])),
     )  # fmt: skip
 
 
@@ -208,21 +209,23 @@ def of_hazard(
     estimate: Estimate,
     fitted: Hazard,
     *,
-    sensitivity: tuple[Row, ...],
-    checks: tuple[Check, ...],
+    leaving: str = "leaving by choice",
+    sensitivity: tuple[Row, ...] = (),
+    checks: tuple[Check, ...] = (),
 ) -> Finding:
-    """Finding of a hazard of leaving, said in per cent; `estimate` is the one that the claim is about."""
+    """Finding of a hazard of `leaving`, said in per cent; `estimate` is the one that the claim is about."""
     warnings = ("between_persons",) if fitted.split else ("between_persons", "attenuated")
     part = "." in claim.id
+    halves = "halves of what a person rated predict each other" if fitted.split else "own score as it is"
     return conclude(
         claim, estimate, rung="precedence", sd_ratio=fitted.sd_x, n_units=fitted.n_units, n_rows=fitted.n_rows,
         n_periods=fitted.n_periods + 1, n_people=fitted.n_people, warnings=warnings, sensitivity=sensitivity,
         checks=checks, express=percent_change,
         words=(
             f"{'For good performers, each' if part else 'Each'} point that a person is more satisfied than colleagues",
-            "leaving by choice in the next period" + (", over and above what it means for others" if part else ""),
+            f"{leaving} in the next period" + (", over and above what it means for others" if part else ""),
         ),
-        method="Discrete-time hazard, complementary log-log, period and tenure; halves of the providers' ratings.",
+        method=f"Discrete-time hazard, complementary log-log, period and tenure; {halves}. One unit left out in turn.",
     )  # fmt: skip
 
 

@@ -64,11 +64,11 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     DataFrame
         split, unit, t, block (int; a fixed effect of the unit, finer where components differ), half_a, half_b, n.
     """
-    net = net and bool(answers["linked"].all()) and _linkable(answers)
+    net = net and bool(answers["linked"].mean() > 0.5) and _linkable(answers[answers["linked"]])
     n = answers.groupby(["unit", "t"]).size().rename("n").reset_index()
     rows = answers
     if net:
-        rows = answers[answers.groupby("person")["score"].transform("size") > 1]
+        rows = answers[answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)]
     halves = halves_of(rows["person"], rows["unit"], splits)
     cells, cell_rows = _factorize(rows, ["unit", "t"])
     person = pd.factorize(rows["person"])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 from icsat_helpers.inference import FEWEST_UNITS, Array, Estimate, NotEstimable, jackknife
 
 NEWTON_STEPS = 50
+WEAK_AGREEMENT = 0.1  # correlation of halves below which the own score cannot be freed of noise
+FEW_LEAVERS_OF_A_KIND = 5
 SMALLEST_SPREAD = 1e-9  # points; rounding alone leaves some 1e-16
 NEWTON_TOLERANCE = 1e-7  # largest change of a coefficient; their standard errors are some 1e-1
 
@@ -72,15 +75,18 @@ def leaving_hazard(rows: pd.DataFrame, half_a: Array | None = None, half_b: Arra
         raise NotEstimable(f"{len(names)} units and {int(rows['event'].sum())} leavers are too few")
     if rows["own"].std() < SMALLEST_SPREAD:
         raise NotEstimable("people of a unit all answered alike")
-    known = bool(rows["good"].notna().any())
+    known = _told_apart(rows)
     good = rows["good"].fillna(rows["good"].mean()).to_numpy(dtype=float) if known else None
     event, covariates = rows["event"].to_numpy(dtype=float), _covariates(rows, good)
     halves = [] if half_a is None or half_b is None else list(zip(half_a, half_b, strict=True))
-    split = any(np.isfinite(a).any() and np.isfinite(b).any() for a, b in halves)
+    split = bool(halves) and agreement(*zip(*halves, strict=True)) >= WEAK_AGREEMENT
     whole = (rows["own"].to_numpy(dtype=float), np.full(len(rows), np.nan))
     pairs = halves if split else [whole]
     spread = float(np.mean([_spread(a, b) for a, b in pairs]))
-    fits = [_jackknifed(_Stacked.of(a, b, event, covariates, good, units), len(names), split) for a, b in pairs]
+    dummies = covariates.shape[1] - 1 - int(known)  # periods and tenure bands come last
+    fits = [
+        _jackknifed(_Stacked.of(a, b, event, covariates, good, units), len(names), split, dummies) for a, b in pairs
+    ]
     full, left = np.mean([f[0] for f in fits], axis=0), np.mean([f[1] for f in fits], axis=0)
     share = float(good.mean()) if good is not None else 0.0
     level = 2 if known else 1
@@ -92,6 +98,20 @@ def leaving_hazard(rows: pd.DataFrame, half_a: Array | None = None, half_b: Arra
         average, own, more if known else None, mean, share, spread, split,
         len(rows), int(event.sum()), int(rows["person"].nunique()), len(names), int(rows["t"].nunique()),
     )  # fmt: skip
+
+
+def agreement(half_a: Iterable[Array], half_b: Iterable[Array]) -> float:
+    """Mean correlation of the two halves over splits; 0 where no one has both."""
+    pairs = [(a, b, np.isfinite(a) & np.isfinite(b)) for a, b in zip(half_a, half_b, strict=True)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = [np.corrcoef(a[both], b[both])[0, 1] if both.sum() > 2 else 0.0 for a, b, both in pairs]
+    return float(np.nan_to_num(np.mean(found)))
+
+
+def _told_apart(rows: pd.DataFrame) -> bool:
+    """Whether enough good and enough other performers left for a slope of each."""
+    leavers = rows.loc[rows["event"] > 0, "good"]
+    return bool(min((leavers == 1).sum(), (leavers == 0).sum()) >= FEW_LEAVERS_OF_A_KIND)
 
 
 def hazard_or_reason(rows: pd.DataFrame, half_a: Array, half_b: Array) -> tuple[Hazard | None, str]:
@@ -115,7 +135,7 @@ def _covariates(rows: pd.DataFrame, good: Array | None) -> Array:
         parts.append(good[:, None])
     period = pd.factorize(rows["t"], sort=True)[0]
     band = pd.factorize(rows["tenure"], sort=True)[0]
-    parts += [np.eye(period.max() + 1)[period], np.eye(band.max() + 1)[band][:, 1:]]
+    parts += [np.eye(period.max() + 1)[period], np.eye(band.max() + 1)[band]]
     return np.column_stack(parts)
 
 
@@ -156,7 +176,7 @@ class _Stacked:
         return np.column_stack([score, *products, self.covariates])
 
 
-def _jackknifed(data: _Stacked, clusters: int, calibrate: bool) -> tuple[Array, Array]:
+def _jackknifed(data: _Stacked, clusters: int, calibrate: bool, dummies: int) -> tuple[Array, Array]:
     """Coefficients, and those without each cluster (both stages refitted)."""
     first, rows = data.design(data.given), [np.flatnonzero(data.unit == g) for g in range(clusters)]
     both = np.isfinite(data.target)
@@ -164,18 +184,36 @@ def _jackknifed(data: _Stacked, clusters: int, calibrate: bool) -> tuple[Array, 
     cross = np.array([first[r[both[r]]].T @ data.target[r[both[r]]] for r in rows])
 
     def predicted(grams: Array, crosses: Array) -> Array:
-        return first @ np.linalg.lstsq(grams, crosses, rcond=None)[0] if calibrate else data.given
+        return first @ (_inverse(grams) @ crosses) if calibrate else data.given
 
     score = predicted(gram.sum(axis=0), cross.sum(axis=0))
     design = data.design(score)
-    full = cloglog(design, data.event, data.weight)
-    information = np.array([_information(design[r], full, data.weight[r]) for r in rows])
+    informative = _informative(data, data.weight, dummies)
+    full = cloglog(design, data.event, informative)
+    information = np.array([_information(design[r], full, informative[r]) for r in rows])
     left = np.empty((clusters, len(full)))
     for g in range(clusters):
-        weight = np.where(data.unit == g, 0.0, data.weight)
+        weight = _informative(data, np.where(data.unit == g, 0.0, data.weight), dummies)
         without = data.design(predicted(gram.sum(axis=0) - gram[g], cross.sum(axis=0) - cross[g]))
-        left[g] = cloglog(without, data.event, weight, full, information.sum(axis=0) - information[g])
+        try:
+            left[g] = cloglog(without, data.event, weight, full, information.sum(axis=0) - information[g])
+        except NotEstimable:  # a unit so large that the others' answer is far off: with information of its own
+            left[g] = cloglog(without, data.event, weight)
     return full, left
+
+
+def _informative(data: _Stacked, weight: Array, dummies: int) -> Array:
+    """Weights without the periods and tenure bands in which nobody leaves: they say nothing about a slope."""
+    groups = data.covariates[:, -dummies:] > 0
+    for _ in range(2):  # leaving out a period may empty a band
+        empty = (groups * (weight * data.event)[:, None]).sum(axis=0) == 0
+        weight = np.where(groups[:, empty].any(axis=1), 0.0, weight)
+    return weight
+
+
+def _inverse(matrix: Array) -> Array:
+    """Inverse that leaves out what is collinear: every period and every tenure band has a column of its own."""
+    return np.asarray(np.linalg.pinv(matrix, rcond=1e-11, hermitian=True))
 
 
 def _information(design: Array, beta: Array, weight: Array) -> Array:
@@ -198,7 +236,7 @@ def cloglog(
     weight : ndarray, n
     start : ndarray, k, optional
     information : ndarray, k x k, optional
-        Held fixed if given; the answer is the same, only the steps differ.
+        Held fixed if given: quicker near the answer, no convergence far from it.
 
     Raises
     ------
@@ -209,12 +247,12 @@ def cloglog(
     if beta is None:
         level = np.log(-np.log1p(-np.average(event, weights=weight)))
         beta = np.linalg.lstsq(design, np.full(len(event), level), rcond=None)[0]
-    solve = None if information is None else np.linalg.pinv(information, hermitian=True)
+    solve = None if information is None else _inverse(information)
     for _ in range(NEWTON_STEPS):
         rate = np.exp(np.clip(design @ beta, -30, 3))
         p = np.maximum(-np.expm1(-rate), 1e-300)
         score = design.T @ (weight * rate / p * (event - p))
-        inverse = np.linalg.pinv(_information(design, beta, weight), hermitian=True) if solve is None else solve
+        inverse = _inverse(_information(design, beta, weight)) if solve is None else solve
         step = inverse @ score
         beta = beta + step
         if np.abs(step).max() < NEWTON_TOLERANCE:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from icsat_helpers.disclosure import suppressed
+from icsat_helpers.disclosure import publishable, suppressed
 from icsat_helpers.evidence import Metric, Metrics
+from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.periods import period_end
 from icsat_helpers.scores import TABLE_OF, favourable_share, person_scores, scales, unit_scores
@@ -27,6 +31,9 @@ def invited(study: Study, t: int | None = None) -> pd.DataFrame:
     end = period_end(at, study.settings.frequency)
     wanted = ["person_id", "unit_id", "associate_type", "hired_on", "left_on", "performance", "language"]
     people = study.table("people").reindex(columns=wanted)
+    if study.site:  # the table also holds who answered for the site and has moved since
+        units = study.table("units")
+        people = people[people["unit_id"].isin(units.loc[units["site"] == study.site, "unit_id"])]
     hired, left = pd.to_datetime(people["hired_on"]), pd.to_datetime(people["left_on"])
     here = people[(hired.isna() | (hired <= end)) & (left.isna() | (left > end))]
     answers = [person_scores(study, measure) for measure in TABLE_OF]
@@ -67,52 +74,75 @@ def unit_names(study: Study, units: pd.Series) -> pd.Series:
 
 
 def missing_items(study: Study, measure: str) -> pd.DataFrame:
-    """Share of unanswered items in the period and in the one before: item, share, share_before, n (sheets)."""
-    items = [i.name for i in study.settings.items.values() if i.table == TABLE_OF[measure]]
-    table = study.table(TABLE_OF[measure])
-    items = [item for item in items if item in table]
-    now, before = (table.loc[table["t"] == t, items].isna().mean() for t in (study.t, study.t - 1))
-    n = int((table["t"] == study.t).sum())
-    return pd.DataFrame({"item": items, "share": now.to_numpy(), "share_before": before.to_numpy(), "n": n})
-
-
-def level(study: Study, measure: str) -> pd.DataFrame:
-    """Mean of a measure by period with an interval that takes people of one unit as alike.
+    """Share of unanswered items in the period and in the one before, hidden where fewer than the minimum answered.
 
     Returns
     -------
     DataFrame
-        t, value, low, high (NaN with fewer than two units), n (people, NaN unknown), units.
+        item, share, share_before.
+    """
+    table = study.table(TABLE_OF[measure])
+    items = [i.name for i in study.settings.items.values() if i.table == TABLE_OF[measure] and i.name in table]
+    found: dict[str, Any] = {"item": items}
+    for name, t in (("share", study.t), ("share_before", study.t - 1)):
+        rows = table[table["t"] == t]
+        enough = rows["person_id"].nunique() >= study.settings.minimum_group
+        found[name] = rows[items].isna().mean().to_numpy() if enough else np.full(len(items), np.nan)
+    return pd.DataFrame(found)
+
+
+def level(study: Study, measure: str) -> pd.DataFrame:
+    """Mean of a measure by period, its interval clustered by unit; hidden where too few people stand behind it.
+
+    Returns
+    -------
+    DataFrame
+        t, value, low, high (NaN below five units: too few for an interval), n (people, NaN unknown), units, shown.
     """
     units = unit_scores(study, measure)
     weight = units["n"].where(~units["given"], 1.0).fillna(1.0)
     rows = units.assign(w=weight, wx=weight * units["value"])
-    total = rows.groupby("t").agg(w=("w", "sum"), wx=("wx", "sum"), n=("n", "sum"), units=("unit", "nunique"))
-    mean = total["wx"] / total["w"]
-    rows["deviation"] = rows["w"] * (rows["value"] - rows["t"].map(mean)) / rows["t"].map(total["w"])
-    g = total["units"]
-    se = np.sqrt(rows.assign(d=rows["deviation"] ** 2).groupby("t")["d"].sum() * g / (g - 1).where(g > 1))
-    frame = total.assign(value=mean, low=mean - 1.96 * se, high=mean + 1.96 * se).reset_index()
-    return frame[["t", "value", "low", "high", "n", "units"]]
+    total = rows.groupby("t").agg(w=("w", "sum"), wx=("wx", "sum"), units=("unit", "nunique"))
+    n = rows.groupby("t")["n"].sum(min_count=1)
+    persons = person_scores(study, measure).groupby("t")["person"].nunique()  # who answers for two units is one
+    total["n"] = persons.reindex(n.index).fillna(n).astype(float)
+    mean, g = total["wx"] / total["w"], total["units"]
+    deviation = rows["w"] * (rows["value"] - rows["t"].map(mean)) / rows["t"].map(total["w"])
+    se = np.sqrt((deviation**2).groupby(rows["t"]).sum() * g / (g - 1).where(g >= FEWEST_UNITS))
+    half = se * stats.t.ppf(0.975, np.maximum(g - 1, 1))
+    frame = total.assign(value=mean, low=mean - half, high=mean + half).reset_index()
+    frame = frame[["t", "value", "low", "high", "n", "units"]]
+    return publishable(frame, "n", study.settings.minimum_group, ["value", "low", "high"], with_total=False)
 
 
-def who_answers(rows: pd.DataFrame, model: str) -> Page:
-    """Odds ratios of having answered, clustered by unit. `model`: a formula over the columns of `invited` and `good`.
+def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
+    """Odds ratios of having answered, clustered by unit.
 
-    What is unknown of everybody is taken out of the formula.
+    Parameters
+    ----------
+    rows : DataFrame
+        As `invited` gives them.
+    model : str
+        Formula over their columns and `good`; what is unknown of everybody, or alike, is taken out.
+    minimum : int
+        Kinds of people of whom fewer did, or did not, answer are left out: their odds would show who it was.
     """
     import statsmodels.api as sm
     import statsmodels.formula.api as smf
 
     data = rows.assign(good=(rows["performance"] >= 4).astype(float).where(rows["performance"].notna()))
     left, right = model.split("~")
-    terms = [term.strip() for term in right.split("+")]
-    kept = [term for term in terms if data[term.removeprefix("C(").rstrip(")")].nunique() > 1]
-    if not kept or data["answered"].nunique() < 2 or data["unit"].nunique() < 5:
-        return paragraphs(
-            "Who answers cannot be compared: nothing is known of those who did not, or everyone answered."
-        )
-    data = data.dropna(subset=[term.removeprefix("C(").rstrip(")") for term in kept])
+    terms = {term.strip(): term.strip().removeprefix("C(").rstrip(")") for term in right.split("+")}
+    terms = {term: column for term, column in terms.items() if data[column].notna().mean() > 0.5}
+    data = data.dropna(subset=list(terms.values()))
+    for column in [column for column in terms.values() if column != "tenure"]:
+        kinds = data.groupby(column)["answered"]
+        fewest = np.minimum(kinds.sum(), kinds.size() - kinds.sum())
+        data = data[data[column].isin(fewest.index[fewest >= minimum])]
+    kept = [term for term, column in terms.items() if data[column].nunique() > 1]
+    both = min(data["answered"].sum(), (1 - data["answered"]).sum())
+    if not kept or both < minimum or data["unit"].nunique() < FEWEST_UNITS:
+        return paragraphs("Who answers cannot be compared: too little is known, or too few did or did not answer.")
     fitted = smf.glm(f"{left} ~ {' + '.join(kept)}", data, family=sm.families.Binomial())
     result = fitted.fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(data["unit"])[0]})
     odds, bounds = np.exp(result.params), np.exp(result.conf_int())
@@ -133,9 +163,9 @@ def metrics(study: Study, notebook: str) -> Metrics:
         names = [kind, *(f"{kind}.{scale}" for scale in (scales(study, kind) if kind in TABLE_OF else ()))]
         for name in names:
             levels = level(study, name).set_index("t") if len(unit_scores(study, name)) else pd.DataFrame()
-            if study.t in levels.index and not levels.at[study.t, "n"] < study.settings.minimum_group:
+            if study.t in levels.index and np.isfinite(levels.at[study.t, "value"]):
                 value, low, high, n = levels.loc[study.t, ["value", "low", "high", "n"]]
-                found.append(Metric("mean", name, value, low, high, int(n), notebook))
+                found.append(Metric("mean", name, value, low, high, int(n) if np.isfinite(n) else None, notebook))
         if kind in TABLE_OF and study.has(TABLE_OF[kind]):
             shares = favourable_share(study, kind).set_index("t")
             if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
@@ -150,6 +180,8 @@ def advice(study: Study, rows: pd.DataFrame) -> Page:
         return paragraphs(
             "Who was asked is not known (there is no table people), so nothing can be said about those not heard."
         )
+    if len(rows) < study.settings.minimum_group:
+        return paragraphs("Too few people were asked to say how many answered.")
     rate = rows["answered"].mean()
     units = rows.groupby("unit")["answered"].agg(["mean", "size"])
     low = int(((units["mean"] < 0.5) & ~suppressed(units["size"], study.settings.minimum_group)).sum())

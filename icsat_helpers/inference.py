@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 Array = npt.NDArray[np.float64]
+SMALLEST_SHARE = 1e-14  # of a sum of squares; rounding alone leaves some 1e-16
 WEAK_F = 10.0
 FEWEST_UNITS = 5  # fewer say nothing about units that are not there
 
@@ -132,6 +133,9 @@ def slope(
     one, two = (exposure, exposure) if isinstance(exposure, str) else exposure
     needed = list(dict.fromkeys([outcome, one, two, *([weights] if weights else [])]))
     rows = frame.dropna(subset=needed)
+    if fixed_effects:  # a block with one row has no change, and its unit no say
+        keys = [*(["split"] if "split" in rows else []), "block" if "block" in rows else "unit"]
+        rows = rows[rows.groupby(keys)[outcome].transform("size") > 1]
     splits = rows["split"].to_numpy() if "split" in rows else np.zeros(len(rows), dtype=int)
     codes, clusters = pd.factorize(rows[cluster], sort=True)
     if len(clusters) < 3:
@@ -156,6 +160,10 @@ def slope(
     variance = (len(clusters) - 1) / len(clusters) * ((f_without - f[:, None]) ** 2).sum(axis=1)
     same = one == two
     mean = full.mean(axis=0)
+    if mean[0, 1] <= 0:
+        raise NotEstimable("the halves of a unit's people do not move together")
+    if mean[2, 2] <= SMALLEST_SHARE * np.sum(w * values[:, 2] ** 2):
+        raise NotEstimable(f"{outcome} does not vary enough within units and periods")
     size = float(np.mean([w[splits == k].sum() for k in np.unique(splits)]))
     related = float(f.mean())
     return Slope(

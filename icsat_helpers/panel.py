@@ -69,11 +69,12 @@ def unit_panel(study: Study, exposure: str, outcome: str) -> Panel:
     rung, reason = _rung(frame)
     used = frame.dropna(subset=["exposure", "outcome_next" if rung == "precedence" else "outcome"])
     warnings = []
-    if _shared_sources(used):
+    later = "_next" if rung == "precedence" else ""
+    if _shared_sources(used["source"], used[f"source_outcome{later}"]):
         warnings.append("same_source")
     if used["n"].isna().any():
         warnings.append("n_unknown")
-    if used["given"].nunique() > 1 or used["given_outcome"].nunique() > 1:
+    if used["given"].nunique() > 1 or used[f"given_outcome{later}"].nunique() > 1:
         warnings.append("mixed_source")
     answers = empty if x["given"].any() else person_scores(study, exposure)
     return Panel(frame, answers, rung, reason, tuple(warnings))
@@ -83,11 +84,13 @@ def _join(x: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
     x = x.rename(columns={"value": "exposure"})
     y = y.rename(columns={"value": "outcome", "n": "n_outcome", "source": "source_outcome", "given": "given_outcome"})
     frame = x.merge(y, on=["unit", "t"], how="outer").sort_values(["unit", "t"], ignore_index=True)
-    return lead(frame, ["outcome", "exposure"])
+    return lead(frame, ["outcome", "exposure", "source_outcome", "given_outcome"])
 
 
-def _shared_sources(used: pd.DataFrame) -> bool:
-    return bool(((used["source"] != "") & (used["source"] == used["source_outcome"])).any())
+def _shared_sources(one: pd.Series, two: pd.Series) -> bool:
+    """Whether any row has a source in common; several sources of one value stand beside each other, with a +."""
+    pairs = pd.DataFrame({"one": one, "two": two}).dropna().drop_duplicates()
+    return any(set(a.split(" + ")) & set(b.split(" + ")) - {""} for a, b in pairs.itertuples(index=False))
 
 
 def _rung(frame: pd.DataFrame) -> tuple[str, str]:

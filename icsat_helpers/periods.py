@@ -10,6 +10,7 @@ PARTS = {"quarter": ("Q", 4), "year": ("", 1), "half": ("H", 2), "month": ("M", 
 """The letter and the number of periods in a year, for each frequency a study may have."""
 
 EXAMPLES = {"quarter": "2026Q3", "year": "2026", "half": "2026H1", "month": "2026M03"}
+_AFTER_YEAR = {"quarter": "Q([1-4])", "year": "()", "half": "H([12])", "month": "M(0[1-9]|1[0-2])"}
 
 
 def period_number(label: str, frequency: str) -> int:
@@ -25,14 +26,10 @@ def period_number(label: str, frequency: str) -> int:
     >>> period_number("2026Q4", "quarter") + 1 == period_number("2027Q1", "quarter")
     True
     """
-    letter, parts = PARTS[frequency]
-    digits = 2 if parts == 12 else 1
-    pattern = rf"([1-9][0-9]{{3}}){letter}([0-9]{{{digits}}})" if letter else r"([1-9][0-9]{3})()"
-    found = re.fullmatch(pattern, label.strip())
-    part = int(found[2] or 1) if found else 0
-    if found is None or not 1 <= part <= parts:
+    found = re.fullmatch("([1-9][0-9]{3})" + _AFTER_YEAR[frequency], label.strip())
+    if found is None:
         raise ValueError(f"{label!r} is not a {frequency} such as {EXAMPLES[frequency]}")
-    return int(found[1]) * parts + part - 1
+    return int(found[1]) * PARTS[frequency][1] + int(found[2] or 1) - 1
 
 
 def period_label(number: int, frequency: str) -> str:
@@ -50,7 +47,7 @@ def period_label(number: int, frequency: str) -> str:
 
 def period_of(dates: pd.Series, frequency: str) -> pd.Series:
     """Return the period number (Int64, missing where the date is) that each date falls in."""
-    _, parts = PARTS[frequency]
+    parts = PARTS[frequency][1]
     year, month = dates.dt.year.astype("Int64"), dates.dt.month.astype("Int64")
     return year * parts + (month - 1) // (12 // parts)
 
@@ -63,6 +60,6 @@ def period_end(number: int, frequency: str) -> pd.Timestamp:
     >>> period_end(period_number("2026H1", "half"), "half")
     Timestamp('2026-06-30 00:00:00')
     """
-    _, parts = PARTS[frequency]
+    parts = PARTS[frequency][1]
     year, part = divmod(int(number), parts)
     return pd.Timestamp(year, (part + 1) * 12 // parts, 1) + pd.offsets.MonthEnd(0)

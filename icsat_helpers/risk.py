@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.halves import SPLITS, halves_of
+from icsat_helpers.hazard import WEAK_AGREEMENT, agreement
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.periods import PARTS, period_end, period_of
 from icsat_helpers.scores import APART, person_scores, scale_scores, scales
@@ -42,7 +43,10 @@ def risk_set(study: Study, splits: int = SPLITS) -> tuple[pd.DataFrame, np.ndarr
         "performance": "float64",
     }
     people = study.table("people").set_index("person_id").reindex(columns=list(wanted)).astype(wanted)
-    rows = scores[scores["linked"] & scores["person"].isin(people.index) & (scores["t"] < study.t)].copy()
+    rows = scores[scores["linked"] & scores["person"].isin(people.index) & (scores["t"] < study.t)]
+    home = study.table("people").set_index("person_id")["unit_id"].reindex(rows["person"]).to_numpy()
+    rows = rows.assign(away=rows["unit"].to_numpy() != home).sort_values(["person", "t", "away", "unit"])
+    rows = rows.drop_duplicates(["person", "t"]).drop(columns="away")  # who answers for two units leaves once
     about = people.reindex(rows["person"])
     left = period_of(about["left_on"], study.settings.frequency).to_numpy(dtype=float, na_value=np.inf)
     t = rows["t"].to_numpy()
@@ -168,53 +172,61 @@ def _curve(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(chosen * staying[:-1])])
 
 
-def describe(rows: pd.DataFrame) -> Page:
+def describe(rows: pd.DataFrame, leaving: str, minimum: int) -> Page:
     """What a risk set holds."""
     return listing(
         [
             ("people", rows["person"].nunique()),
             ("people x periods", len(rows)),
-            ("left by choice in the next period", int(rows["event"].sum())),
-            ("left otherwise", int(rows["other"].sum())),
+            (f"{leaving} in the next period", _at_least(int(rows["event"].sum()), minimum)),
+            ("leaving otherwise, or for a reason not recorded", _at_least(int(rows["other"].sum()), minimum)),
             ("units", rows["unit"].nunique()),
         ],
         ("what", "n"),
     )
 
 
-def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray) -> tuple[Check, ...]:
+def _at_least(n: int, minimum: int) -> str | int:
+    return n if n >= minimum else f"fewer than {minimum}"
+
+
+def leaving_word(study: Study) -> str:
+    """Say "leaving by choice" where reasons are recorded, else "leaving"."""
+    people = study.table("people")
+    recorded = "leave_reason" in people and people["leave_reason"].notna().any()
+    return "leaving by choice" if recorded else "leaving"
+
+
+def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: int) -> tuple[Check, ...]:
     """Whether enough people left, and how well two halves of a person's score agree."""
-    events = int(rows["event"].sum())
-    found = [
-        Check(
-            "leavers",
-            events >= FEW_LEAVERS,
-            f"{events} left by choice; below {FEW_LEAVERS} a hazard is fragile",
-        )
-    ]
-    both = np.isfinite(half_a) & np.isfinite(half_b)
-    if both.any():
-        agree = float(np.mean([np.corrcoef(a[k], b[k])[0, 1] for a, b, k in zip(half_a, half_b, both, strict=True)]))
-        detail = f"halves of the providers correlate {agree:.2f}; below .10 the own score cannot be freed of noise"
-        found.append(Check("own_score", agree >= 0.1, detail))
-    return tuple(found)
+    events, agree = int(rows["event"].sum()), agreement(half_a, half_b)
+    left = f"{_at_least(events, minimum)} left; below {FEW_LEAVERS} a hazard is fragile"
+    detail = f"halves of what a person rated correlate {agree:.2f}; below {WEAK_AGREEMENT} noise cannot be corrected"
+    return Check("leavers", events >= FEW_LEAVERS, left), Check("own_score", agree >= WEAK_AGREEMENT, detail)
 
 
-def thirds(rows: pd.DataFrame, last: int, frequency: str) -> dict[str, Incidence]:
-    """Cumulative incidence of leaving over two years for the least, middle and most satisfied third of answers."""
+def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[str, Incidence]:
+    """Cumulative incidence of leaving over two years for the least, middle and most satisfied third of answers.
+
+    None where a third has fewer than `minimum` people, or fewer than `minimum` of them left.
+    """
     horizon = min(2 * PARTS[frequency][1], last - int(rows["t"].min()))
     third = np.ceil(3 * rows["own"].rank(pct=True)).clip(1, 3)
     names = {1: "least satisfied", 2: "middle", 3: "most satisfied"}
-    return {name: incidence(rows[third == k], last, horizon) for k, name in names.items() if (third == k).any()}
+    parts = {name: rows[third == k] for k, name in names.items()}
+    if any(part.loc[part["gone_by_choice"], "person"].nunique() < minimum for part in parts.values()):
+        return {}
+    return {name: incidence(part, last, horizon) for name, part in parts.items()}
 
 
-def kept_a_year(groups: dict[str, Incidence], frequency: str) -> Page:
-    """Say how many of 100 people in the first and in the last group had left by choice a year later."""
+def kept_a_year(groups: dict[str, Incidence], frequency: str, leaving: str) -> Page:
+    """Say how many of 100 people in the first and in the last group had left a year later."""
     year = PARTS[frequency][1]
     if len(groups) < 2 or len(next(iter(groups.values())).share) <= year:
         return paragraphs("")
+    gone = leaving.replace("leaving", "had left")
     parts = []
     for name, group in (next(iter(groups.items())), list(groups.items())[-1]):
         share, low, high = 100 * group.share[year], 100 * group.low[year], 100 * group.high[year]
-        parts.append(f"of 100 people among the {name} {share:.0f} ({low:.0f} to {high:.0f}) had left by choice")
+        parts.append(f"of 100 people among the {name} {share:.0f} ({low:.0f} to {high:.0f}) {gone}")
     return paragraphs(f"A year after an answer, {parts[0]}; {parts[1]}.")

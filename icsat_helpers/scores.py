@@ -7,6 +7,7 @@ import pandas as pd
 
 from icsat_helpers.study import Study
 
+ROUNDING = 1e-9  # points; rescaling an item leaves some 1e-16
 APART = ("overall", "recommend", "stay")  # scales that are reported apart from `internal` and `morale`
 TABLE_OF = {"internal": "service_ratings", "morale": "morale"}
 UNIT_OF = {"internal": "customer_unit", "morale": "unit_id"}
@@ -147,15 +148,23 @@ def _given(study: Study, measure: str) -> pd.DataFrame:
     table = study.table("unit_scores").rename(columns={"unit_id": "unit"})
     table = table.reindex(columns=["unit", "t", "measure", "value", "n", "source"])
     rows = table[table["measure"] == measure]
-    if measure == "internal" and rows.empty:
-        parts = table[table["measure"].astype(str).str.startswith("internal.")]
-        rows = (
-            parts.groupby(["unit", "t"], observed=True)
-            .agg(value=("value", "mean"), n=("n", "min"), source=("source", "first"))
-            .reset_index()
-        )
+    if measure == "internal":  # where it is not given itself: the mean of its scales, period by period
+        parts = table[table["measure"].isin([m for m in table["measure"].unique() if _is_part(str(m))])]
+        parts = parts[~parts["t"].isin(rows["t"].unique())]
+        means = parts.assign(source=parts["source"].astype(object).fillna("")).groupby(["unit", "t"], observed=True)
+        together = means.agg(value=("value", "mean"), n=("n", "min"), source=("source", _together)).reset_index()
+        rows = pd.concat([rows, together], ignore_index=True) if len(rows) else together
     rows = rows.assign(source=rows["source"].astype(object).fillna(""), given=True)
     return rows[["unit", "t", "value", "n", "source", "given"]].reset_index(drop=True)
+
+
+def _is_part(measure: str) -> bool:
+    kind, _, scale = measure.partition(".")
+    return kind == "internal" and scale not in ("", *APART)
+
+
+def _together(sources: pd.Series) -> str:
+    return " + ".join(sorted(set(sources)))
 
 
 def favourable_share(study: Study, measure: str) -> pd.DataFrame:
@@ -175,7 +184,7 @@ def favourable_share(study: Study, measure: str) -> pd.DataFrame:
         {
             "t": table["t"],
             "person": table["person_id"],
-            "yes": (values >= bar).sum(1),
+            "yes": (values >= bar - ROUNDING).sum(1),
             "all": np.isfinite(values).sum(1),
         }
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
-from icsat_helpers.designs import Design, between_design, plain_design, reverse_design
+from icsat_helpers.designs import Design, Strongest, between_design, plain_design, reverse_design
 from icsat_helpers.hazard import Hazard, leaving_hazard
-from icsat_helpers.inference import WEAK_F, Estimate, Slope
+from icsat_helpers.inference import WEAK_F, Estimate, NotEstimable, Slope
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import Panel
 from icsat_helpers.study import Study
@@ -60,33 +61,41 @@ def wild_bootstrap(design: Design) -> Row:
     return Row("plain slope, wild cluster bootstrap", float(fit.coef()[str(design.exposure)]), None, None, p)
 
 
-def rows(study: Study, panel: Panel, design: Design | None, main: Slope | None, outcome: str) -> tuple[Row, ...]:
-    """Rows beside a main slope.
+def rows(study: Study, panel: Panel, tested: Strongest, outcome: str) -> tuple[Row, ...]:
+    """Rows beside a main slope; one that the data does not allow is left out.
 
     The plain slope (drawn to zero by noise), unweighted too; on a panel differences between units, the reverse
-    path and the wild bootstrap; without one, differences within sites; the range over left-out units. None
-    without a design.
+    path and the wild bootstrap; without one, differences within sites; the range over left-out units.
     """
+    design, main = tested.design, tested.slope
     if design is None or main is None:
         return ()
-    found = []
-    if design.instrumented:
-        found.append(Row.of("plain slope", plain_design(panel).fit().estimate))
     other = "unweighted" if design.weights else "weighted by answers"
-    found.append(Row.of(f"plain slope, {other}", plain_design(panel, weighted=not design.weights).fit().estimate))
+    wanted: list[Callable[[], Row | None]] = [
+        lambda: Row.of("plain slope", plain_design(panel).fit().estimate) if design.instrumented else None,
+        lambda: Row.of(f"plain slope, {other}", plain_design(panel, weighted=not design.weights).fit().estimate),
+    ]
     if panel.rung == "precedence":
-        found.append(Row.of("differences between units, no panel", between_design(panel).fit().estimate))
-        reverse = reverse_design(study, panel, outcome)
-        if reverse is not None:
-            found.append(reverse_row(reverse))
-        found.append(wild_bootstrap(plain_design(panel, weighted=False)))
+        wanted += [
+            lambda: Row.of("differences between units, no panel", between_design(panel).fit().estimate),
+            lambda: reverse_row(reverse_design(study, panel, outcome)),
+            lambda: wild_bootstrap(plain_design(panel, weighted=False)),
+        ]
     else:
-        found += within_sites(study, panel)
-    return (*found, left_out(main.estimate))
+        wanted.append(lambda: within_sites(study, panel))
+    found = []
+    for ask in wanted:
+        try:
+            found.append(ask())
+        except NotEstimable:
+            continue
+    return (*(row for row in found if row is not None), left_out(main.estimate))
 
 
-def reverse_row(design: Design) -> Row:
+def reverse_row(design: Design | None) -> Row | None:
     """Reverse path: the outcome now, internal satisfaction next; plain where the outcome's halves are weak."""
+    if design is None:
+        return None
     fitted = design.fit()
     if design.instrumented and fitted.first_stage_f < WEAK_F:
         means = design.frame.groupby(["unit", "t"], as_index=False).mean(numeric_only=True)
@@ -96,21 +105,19 @@ def reverse_row(design: Design) -> Row:
     return Row.of("reverse path: outcome now, satisfaction next", fitted.estimate)
 
 
-def within_sites(study: Study, panel: Panel) -> list[Row]:
+def within_sites(study: Study, panel: Panel) -> Row | None:
     """Differences between units of one site, where there are sites with several units."""
     units = study.table("units")
-    if "site" not in units or units["site"].nunique() < 2:
-        return []
+    if "site" not in units:
+        return None
     frame = plain_design(panel, weighted=False).frame
-    site = units.set_index("unit_id")["site"].reindex(frame["unit"]).to_numpy()
-    frame = frame.assign(site=site).dropna(subset=["site"])
+    frame = frame.assign(site=units.set_index("unit_id")["site"].reindex(frame["unit"]).to_numpy())
+    frame = frame[frame.groupby("site")["unit"].transform("size") > 1]
+    if frame["site"].nunique() < 2:
+        return None
     inner = frame[["exposure", "outcome"]] - frame.groupby("site")[["exposure", "outcome"]].transform("mean")
-    return [
-        Row.of(
-            "plain slope, within sites",
-            Design(frame.assign(**inner), "outcome", "exposure", False).fit().estimate,
-        )
-    ]
+    fitted = Design(frame.assign(**inner), "outcome", "exposure", False).fit()
+    return Row.of("plain slope, within sites", fitted.estimate)
 
 
 def checks(main: Slope | None) -> tuple[Check, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 PRIVATE = frozenset({"person_id", "comment", "performance"})
 """Columns whose values no message may show."""
@@ -62,14 +63,9 @@ class Raw:
     row: np.ndarray
     sha256: str
 
-    def problem(
-        self, column: str, at: Sequence[int] | np.ndarray, expected: str, values: Iterable[object] = ()
-    ) -> Problem:
+    def problem(self, column: str, at: Sequence[int] | np.ndarray, expected: str, values: Iterable = ()) -> Problem:
         """Return the one line that names `column` and the rows at `at`; private values stay unsaid."""
-        at = np.asarray(at, dtype=np.int64)
-        if PRIVATE & set(column.split(", ")):
-            values = ()
-        seen = list(dict.fromkeys(str(value) for value in values))
+        seen = [] if PRIVATE & set(column.split(", ")) else list(dict.fromkeys(str(value) for value in values))
         value = ", ".join(repr(clipped(text)) for text in seen[:3]) + (", ..." if len(seen) > 3 else "")
         if len(at) == 0:
             return Problem(self.table, ", ".join(self.files), column, "", value, expected)
@@ -103,97 +99,58 @@ def read(table: str, paths: Sequence[Path], folder: Path) -> Raw:
     """
     digest, parts = hashlib.sha256(), []
     for path in paths:
+        reader = next((READERS[suffix] for suffix in READERS if path.name.lower().endswith(suffix)), None)
+        if reader is None:
+            raise Unreadable(f"a {', '.join(READERS)} file (no reader for this kind of file)")
         data = path.read_bytes()
         digest.update(data)
-        parts.append(_reader(path.name)(data))
-    frame = pd.concat([part for part, _ in parts], ignore_index=True) if len(parts) > 1 else parts[0][0]
-    file = np.repeat(np.arange(len(paths)), [len(rows) for _, rows in parts])
+        parts.append(reader(data))
+    frames, rows = zip(*parts, strict=True)
     names = tuple(path.relative_to(folder).as_posix() for path in paths)
-    return Raw(table, frame, names, file, np.concatenate([rows for _, rows in parts]), digest.hexdigest())
+    file = np.repeat(np.arange(len(paths)), [len(each) for each in rows])
+    return Raw(table, pd.concat(frames, ignore_index=True), names, file, np.concatenate(rows), digest.hexdigest())
 
 
-def _reader(name: str) -> Reader:
-    for suffix, reader in READERS.items():
-        if name.lower().endswith(suffix):
-            return reader
-    raise Unreadable(f"a {', '.join(READERS)} file (no reader for this kind of file)")
+def decoded(data: bytes) -> str:
+    """Return UTF-8 bytes, with or without a byte-order mark, as text."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Unreadable("UTF-8 text", row=f"row {line}") from None
 
 
 def read_csv(data: bytes) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read comma-separated UTF-8 text, with or without a byte-order mark."""
-    from pyarrow import csv as arrow
-
-    if not data.strip(b"\xef\xbb\xbf \t\r\n"):
+    """Read comma-separated UTF-8 text; empty cells are missing, blank lines are no rows but count as lines."""
+    text = decoded(data)
+    if not text.strip():
         raise Unreadable("a header row (the file is empty)")
-    header = _header(data)
+    records: list[list[str]] = []
     try:
-        table = arrow.read_csv(
-            pa.BufferReader(data if b"\n" in data or b"\r" in data else data + b"\n"),
-            parse_options=arrow.ParseOptions(newlines_in_values=True),
-            convert_options=arrow.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
-            ),
-        )
-    except pa.ArrowInvalid:
-        _walk(data, len(header))
-        raise Unreadable("comma-separated text with a header row") from None
-    count = table.num_rows
-    lines = (data.count(b"\n") or data.count(b"\r")) + (not data.endswith((b"\n", b"\r")))
-    # As many lines as rows: no blank line, no quoted line break, so row numbers need no second look.
-    rows = np.arange(2, count + 2) if lines == count + 1 else _walk(data, len(header))
-    return _text_frame(table, [name.strip() for name in header]), rows
-
-
-def _records(data: bytes, strict: bool) -> Iterable[list[str]]:
-    # A text wrapper decodes piece by piece; BytesIO shares the bytes.
-    return csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""), strict=strict)
-
-
-def _header(data: bytes) -> list[str]:
-    try:
-        header = next(record for record in _records(data, strict=False) if record)
-    except UnicodeDecodeError:
-        raise _not_utf8(data) from None
+        records.extend(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:
-        raise Unreadable("a header row with quotes that close", row="row 1") from None
+        raise Unreadable("quotes that open and close in one cell", row=f"row {len(records) + 1}") from None
+    cells = np.fromiter(map(len, records), dtype=np.int64, count=len(records))
+    rows = np.flatnonzero(cells) + 1
+    header = [name.strip() for name in records[rows[0] - 1]]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise Unreadable("columns separated by commas", row="row 1")
-    _refuse_twice([name.strip() for name in header])
-    return header
+    _refuse_twice(header)
+    wrong = rows[cells[rows - 1] != len(header)]
+    if len(wrong):
+        found = ", ".join(dict.fromkeys(f"{count} cells" for count in cells[wrong[:3] - 1]))
+        raise Unreadable(f"{len(header)} cells, as in the header", rows_text(wrong, len(wrong)), found)
+    columns = zip(*filter(None, records), strict=True)
+    arrays = [pa.array([cell or None for cell in column[1:]], pa.string()) for column in columns]
+    return _text_frame(arrays, header), rows[1:]
 
 
-def _walk(data: bytes, width: int) -> np.ndarray:
-    """Return the row number of each record, counting blank lines; refuse rows of another width."""
-    rows, wrong, number = [], [], 0
+def read_csv_gz(data: bytes) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read gzipped comma-separated text."""
     try:
-        for number, record in enumerate(_records(data, strict=True), 1):
-            if record:
-                rows.append(number)
-                if len(record) != width:
-                    wrong.append((number, len(record)))
-    except UnicodeDecodeError:
-        raise _not_utf8(data) from None
-    except csv.Error:
-        raise Unreadable("quotes that open and close in one cell", row=f"row {number + 1}") from None
-    if wrong:
-        cells = ", ".join(dict.fromkeys(f"{found} cells" for _, found in wrong[:3]))
-        raise Unreadable(f"{width} cells, as in the header", rows_text([n for n, _ in wrong], len(wrong)), cells)
-    return np.array(rows[1:], dtype=np.int64)
-
-
-def _not_utf8(data: bytes) -> Unreadable:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return Unreadable("UTF-8 text", row=f"row {line}")
-    return Unreadable("UTF-8 text")
-
-
-def _refuse_twice(names: list[str]) -> None:
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise Unreadable("each column name once", row="row 1", column=twice or "''")
+        return read_csv(gzip.decompress(data))
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise Unreadable("a gzip file") from None
 
 
 def read_parquet(data: bytes) -> tuple[pd.DataFrame, np.ndarray]:
@@ -203,21 +160,18 @@ def read_parquet(data: bytes) -> tuple[pd.DataFrame, np.ndarray]:
     try:
         table = parquet.read_table(pa.BufferReader(data))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
-        raise Unreadable("a Parquet file" + (" (the file is empty)" if not data else "")) from None
-    _refuse_twice([name.strip() for name in table.column_names])
-    columns = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
+        raise Unreadable("a Parquet file") from None
+    names, columns = [name.strip() for name in table.column_names], []
+    _refuse_twice(names)
+    for name, column in zip(names, table.columns, strict=True):
         try:
             columns.append(_as_text(column))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise Unreadable("text, numbers or dates", column=name, value=f"type {column.type}") from None
-    text = pa.table(columns, names=[str(i) for i in range(len(columns))])
-    return _text_frame(text, [name.strip() for name in table.column_names]), np.arange(2, table.num_rows + 2)
+    return _text_frame(columns, names), np.arange(2, table.num_rows + 2)
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    import pyarrow.compute as pc
-
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_floating(column.type):
@@ -229,18 +183,14 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def _text_frame(table: pa.Table, names: list[str]) -> pd.DataFrame:
-    frame = table.to_pandas(types_mapper={pa.string(): TEXT}.get)
-    frame.columns = pd.Index(names, dtype=object)
-    return frame
+def _text_frame(columns: list[pa.Array] | list[pa.ChunkedArray], names: list[str]) -> pd.DataFrame:
+    return pa.table(columns, names=names).to_pandas(types_mapper={pa.string(): TEXT}.get)
 
 
-def read_csv_gz(data: bytes) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read gzipped comma-separated text."""
-    try:
-        return read_csv(gzip.decompress(data))
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise Unreadable("a gzip file") from None
+def _refuse_twice(names: list[str]) -> None:
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise Unreadable("each column name once", row="row 1", column=twice or "''")
 
 
 Reader = Callable[[bytes], tuple[pd.DataFrame, np.ndarray]]

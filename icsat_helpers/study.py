@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from icsat_helpers.periods import period_label, period_number
-from icsat_helpers.schemas import ADDED, dtype_of, kinds
-from icsat_helpers.settings import Item, Settings, TableSource
+from icsat_helpers.schemas import ADDED, DTYPES, kinds
+from icsat_helpers.settings import Settings
 from icsat_helpers.sources import Problem
-
-__all__ = ["Item", "Problem", "Settings", "Study", "StudyError", "TableSource", "find"]
 
 
 class StudyError(ValueError):
@@ -63,7 +62,7 @@ class Study:
         """Return a table, or one without rows and with the contract's columns where there is none."""
         if name in self.tables:
             return self.tables[name]
-        types = {column: dtype_of(kind) for column, kind in kinds(name).items()}
+        types: dict[str, Any] = {column: DTYPES[kind] for column, kind in kinds(name).items()}
         types |= {item.name: "float64" for item in self.settings.items_of(name)} | ADDED.get(name, {})
         return pd.DataFrame({column: pd.Series(dtype=dtype) for column, dtype in types.items()})
 

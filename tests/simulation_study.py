@@ -2,6 +2,7 @@
 
     python -m tests.simulation_study --organisations 400
     python -m tests.simulation_study --organisations 400 --effect all=0
+    python -m tests.simulation_study --organisations 20 --through-notebooks
 
 Not part of the test suite: 400 organisations take some twenty minutes on two cores. Counted are the 95% intervals
 that hold the estimand of ``truth.toml``, the verdicts, and p below .05 before any correction for several claims.
@@ -10,54 +11,67 @@ that hold the estimand of ``truth.toml``, the verdicts, and p below .05 before a
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 import icsat_helpers as ic
-from icsat_helpers import simulate
+from icsat_helpers import cli, simulate
 from icsat_helpers.evidence import Finding
 
 HOLDS = "95% interval holds"
 
 
-def organisation(seed: int, effects: dict[str, float]) -> list[dict[str, Any]]:
-    """Simulate one organisation, write it, load it, and test H1 and H3 in it."""
+def organisation(seed: int, effects: dict[str, float], notebooks: bool) -> list[dict[str, Any]]:
+    """Simulate one organisation, write it, and test H1 and H3 in it, by the functions or by the notebooks."""
     simulated = simulate.organisation(seed=seed, effects=effects)
     with tempfile.TemporaryDirectory() as folder:
         simulate.write(simulated, folder)
-        study = ic.load(folder)
+        found = by_notebooks(folder) if notebooks else by_functions(ic.load(folder))
     truth = simulated.truth["estimands"]
+    kept = ("estimate", "ci_low", "ci_high", "p", "verdict")
     return [
-        {
-            "claim": name,
-            "seed": seed,
-            "truth": truth[name.split(",")[0]],
-            "estimate": f.estimate,
-            "se": (f.ci_high - f.ci_low) / 4,
-            "low": f.ci_low,
-            "high": f.ci_high,
-            "p": f.p,
-            "verdict": f.verdict,
-        }
-        for name, f in {**external(study), **retention(study)}.items()
-        if f.estimate is not None and f.ci_low is not None and f.ci_high is not None
+        {"claim": name, "seed": seed, "truth": truth[name.split(",")[0]], **{key: finding[key] for key in kept}}
+        for name, finding in found.items()
+        if finding["estimate"] is not None
     ]
+
+
+def by_notebooks(folder: str) -> dict[str, dict[str, Any]]:
+    """Findings of a run of notebooks 04 and 06."""
+    output = Path(folder) / "out"
+    words = ["run", "--study", folder, "--output", str(output), "--jobs", "1"]
+    with redirect_stdout(io.StringIO()):
+        code = cli.main([*words, "--notebook", "04-external-customers", "--notebook", "06-retention"])
+    if code:
+        raise RuntimeError(f"the run ended with {code}")
+    (path,) = output.glob("*/findings.json")
+    return {finding["id"]: finding for finding in json.loads(path.read_text(encoding="utf-8"))["findings"]}
+
+
+def by_functions(study: Any) -> dict[str, dict[str, Any]]:
+    """Findings by the functions that the notebooks call, and what stands beside them."""
+    return {name: asdict(finding) for name, finding in {**external(study), **retention(study)}.items()}
 
 
 def external(study: Any) -> dict[str, Finding]:
     """H1 as notebook 04 tests it, and the plain slope beside it."""
     claim = ic.hypothesis("H1", study)
     panel = ic.unit_panel(study, claim.exposure, claim.outcome)
-    design, main, attenuated, _ = ic.strongest(study, panel)
-    plain = ic.plain_design(panel)
+    tested, design = ic.strongest(study, panel), ic.plain_design(panel)
+    plain = replace(tested, design=design, slope=design.fit(), attenuated=True)
     words = ("One point more", "points")
     return {
-        "H1": ic.evidence.of_slope(claim, panel, design, main, attenuated, words=words),
-        "H1, plain slope": ic.evidence.of_slope(claim, panel, plain, plain.fit(), True, words=words),
+        "H1": ic.evidence.of_slope(claim, panel, tested, words=words),
+        "H1, plain slope": ic.evidence.of_slope(claim, panel, plain, words=words),
     }
 
 
@@ -67,16 +81,18 @@ def retention(study: Any) -> dict[str, Finding]:
     people, half_a, half_b = ic.risk_set(study)
     split, raw = ic.leaving_hazard(people, half_a, half_b), ic.leaving_hazard(people)
     return {
-        "H3": ic.evidence.of_hazard(claim, split.average, split, sensitivity=(), checks=()),
-        "H3.performance": ic.evidence.of_hazard(part, split.interaction, split, sensitivity=(), checks=()),
-        "H3, raw own score": ic.evidence.of_hazard(claim, raw.average, raw, sensitivity=(), checks=()),
+        "H3": ic.evidence.of_hazard(claim, split.average, split),
+        "H3.performance": ic.evidence.of_hazard(part, split.interaction, split),
+        "H3, raw own score": ic.evidence.of_hazard(claim, raw.average, raw),
     }
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
     """One line a claim: mean estimate, spread, coverage, verdicts."""
     rows = rows.assign(
-        holds=(rows["low"] <= rows["truth"]) & (rows["truth"] <= rows["high"]), significant=rows["p"] < 0.05
+        holds=(rows["ci_low"] <= rows["truth"]) & (rows["truth"] <= rows["ci_high"]),
+        significant=rows["p"] < 0.05,
+        se=(rows["ci_high"] - rows["ci_low"]) / 4,  # t(.975) is near 2
     )
     table = rows.groupby("claim").agg(
         organisations=("seed", "size"),
@@ -97,6 +113,7 @@ def main() -> None:
     parser.add_argument("--organisations", type=int, default=400)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--effect", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--through-notebooks", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     effects: dict[str, float] = {}
@@ -104,7 +121,7 @@ def main() -> None:
         effects |= {key: float(value) for key in (simulate.EFFECTS if name == "all" else [name])}
     seeds = range(asked.first_seed, asked.first_seed + asked.organisations)
     with ProcessPoolExecutor(asked.jobs) as pool:
-        found = list(pool.map(organisation, seeds, [effects] * len(seeds), chunksize=4))
+        found = list(pool.map(organisation, seeds, [effects] * len(seeds), [asked.through_notebooks] * len(seeds)))
     print(counts(pd.DataFrame([row for rows in found for row in rows])).round(3).to_string())
 
 

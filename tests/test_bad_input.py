@@ -331,7 +331,7 @@ def test_a_workbook_in_place_of_a_table_is_refused(tmp_path):
     write(tmp_path, goals=None)
     (tmp_path / "goals.xlsx").write_bytes(b"PK")
     (tmp_path / "notes.xlsx").write_bytes(b"PK")
-    assert lines(tmp_path) == ["goals (goals.xlsx): expected a .csv, .csv.gz, .parquet file"]
+    assert lines(tmp_path) == ["goals (goals.xlsx): expected a file such as goals.csv (.csv, .csv.gz, .parquet)"]
 
 
 def test_an_address_in_a_study_stops_it(tmp_path):
@@ -375,7 +375,7 @@ def test_a_named_file_must_be_there_and_inside(tmp_path):
 def test_two_files_for_one_table_and_a_file_nearly_named_like_one_are_refused(tmp_path):
     write(tmp_path, morale=None)
     (tmp_path / "moral.csv").write_text(TABLES["morale"])
-    assert lines(tmp_path) == ["study (moral.csv): expected the name of a table; did you mean morale.csv?"]
+    assert lines(tmp_path) == ["morale (moral.csv): expected a file such as morale.csv (.csv, .csv.gz, .parquet)"]
     (tmp_path / "moral.csv").rename(tmp_path / "morale.csv.gz")
     (tmp_path / "morale.csv").write_text(TABLES["morale"])
     assert lines(tmp_path) == ["morale (morale.csv, morale.csv.gz): expected one file, not several"]

@@ -10,7 +10,8 @@ from icsat_helpers import charts, disclosure
 @pytest.fixture(scope="module")
 def relation(example):
     panel = ic.unit_panel(example, "internal", "external")
-    design, main, _, _ = ic.strongest(example, panel)
+    tested = ic.strongest(example, panel)
+    design, main = tested.design, tested.slope
     return charts.relation(design, main, ic.plain_design(panel).fit(), "Satisfaction", "Score"), main
 
 
@@ -25,11 +26,13 @@ def test_the_interval_of_a_slope_closes_at_zero(relation):
     assert {round(y, 6) for y in end[:, 1]} == {round(low * end[0, 0], 6), round(high * end[0, 0], 6)}
 
 
-def test_no_dot_is_one_unit(relation):
-    chart, main = relation
-    (axes,) = chart.figure.axes
-    dots = len(axes.lines[0].get_xdata())
-    assert dots <= main.n_rows / charts.IN_A_DOT
+def test_a_dot_holds_as_many_units_as_a_group_must_have_people(example):
+    panel = ic.unit_panel(example, "internal", "external")
+    tested, plain = ic.strongest(example, panel), ic.plain_design(panel).fit()
+    few, many = (charts.relation(tested.design, tested.slope, plain, "x", "y", minimum) for minimum in (5, 30))
+    dots = [len(chart.figure.axes[0].lines[0].get_xdata()) for chart in (few, many)]
+    assert dots[0] == charts.BINS
+    assert 1 <= dots[1] < 429 / 30
 
 
 def test_alt_text_states_the_numbers(relation):

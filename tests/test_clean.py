@@ -9,7 +9,7 @@ from study_folder import TABLES, TOML, edited, write
 
 from icsat_helpers import answers
 from icsat_helpers.clean import load
-from icsat_helpers.settings import Item, Settings
+from icsat_helpers.settings import Item, Settings, fold
 
 FIVE = "".join(
     f'[items.q{i}]\ntable = "morale"\nscale = "a"\nreversed = {"true" if i == 5 else "false"}\n' for i in range(1, 6)
@@ -48,7 +48,7 @@ def test_labels_in_three_languages_are_numbers(label, number):
 
 
 def test_no_label_stands_for_two_numbers_and_each_language_has_five_of_each_kind():
-    folded = [answers.fold(label) for labels in answers._FIVE_POINTS for label in labels.split(";")]
+    folded = [fold(label) for labels in answers._FIVE_POINTS for label in labels.split(";")]
     assert len(folded) == len(set(folded)) == len(answers.FIVE_POINTS)
     for five in (
         "strongly agree, agree, neither agree nor disagree, disagree, strongly disagree",

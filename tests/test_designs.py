@@ -13,12 +13,13 @@ from icsat_helpers import designs, sensitivity
 @pytest.fixture(scope="module")
 def h1(example):
     panel = ic.unit_panel(example, "internal", "external")
-    return panel, *ic.strongest(example, panel)[:3]
+    tested = ic.strongest(example, panel)
+    return panel, tested.design, tested.slope, tested
 
 
 def test_the_formula_in_the_notebook_gives_the_headline(h1):
-    _, design, main, attenuated = h1
-    assert not attenuated
+    _, design, main, tested = h1
+    assert not tested.attenuated
     assert design.splits == 10
     fits = [pf.feols(design.formula, design.rows(k), weights=design.weights) for k in range(design.splits)]
     assert main.estimate.value == pytest.approx(np.mean([fit.coef().iloc[-1] for fit in fits]), rel=1e-8)
@@ -33,8 +34,8 @@ def test_the_noise_is_corrected(h1):
 
 
 def test_rows_beside_the_headline(example, h1):
-    panel, design, main, _ = h1
-    rows = sensitivity.rows(example, panel, design, main, "external")
+    panel, _, main, tested = h1
+    rows = sensitivity.rows(example, panel, tested, "external")
     names = [row.name for row in rows]
     assert names[:3] == ["plain slope", "plain slope, unweighted", "differences between units, no panel"]
     assert any("reverse path" in name for name in names)
@@ -75,17 +76,20 @@ def test_weak_halves_give_the_plain_slope_and_say_so(tmp_path):
     study = ic.load(tmp_path)
     panel = ic.unit_panel(study, "internal", "external")
     halves = designs.main_design(panel, study.table("units")).fit()
-    design, _, attenuated, _ = ic.strongest(study, panel)
+    tested = ic.strongest(study, panel)
     assert halves.first_stage_f < 10
-    assert attenuated
-    assert design.exposure == "exposure"
+    assert tested.attenuated
+    assert tested.design.exposure == "exposure"
+    instrument = sensitivity.checks(tested.halves)[0]
+    assert (instrument.name, instrument.passed) == ("instrument", False)
 
 
 def test_new_york_schools():
     """301 schools, teachers and parents, one year: the published correlation .471 of 299 schools with both."""
     study = ic.load(real_study("nyc-schools-2011"))
     panel = ic.unit_panel(study, "internal", "external")
-    _, main, attenuated, _ = ic.strongest(study, panel)
+    tested = ic.strongest(study, panel)
+    main, attenuated = tested.slope, tested.attenuated
     assert main.standardised == pytest.approx(0.471, abs=5e-4)
     assert main.n_units == 299
     assert attenuated

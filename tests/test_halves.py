@@ -30,7 +30,9 @@ def test_halves_are_disjoint_even_and_the_same_in_every_period():
         assert (each == 1).all()
         share = pd.Series(split).groupby(rows["unit"]).mean()
         assert (share == 0.5).all()
-    assert not (found[0] == found[1]).all()
+    first = (rows["unit"] == "u0").to_numpy()
+    same = [(found[0][first] == other[first]).mean() for other in found[1:]]
+    assert any(0 < share < 1 for share in same)  # other halves, not the same ones named the other way round
 
 
 def test_the_order_of_rows_does_not_matter():

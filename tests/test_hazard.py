@@ -84,3 +84,34 @@ def test_too_few_is_refused_in_words():
     rows, a, b = leaving(units=6)
     with pytest.raises(ValueError, match="0 leavers"):
         hazard.leaving_hazard(rows.assign(event=0.0), a, b)
+
+
+def test_a_period_without_leavers_does_not_stop_the_rest():
+    rows, a, b = leaving(units=12)
+    rows.loc[rows["t"] == 2, "event"] = 0.0
+    found = hazard.leaving_hazard(rows, a, b)
+    kept = (rows["t"] != 2).to_numpy()
+    without = hazard.leaving_hazard(rows[kept], a[:, kept], b[:, kept])
+    assert found.own.value == pytest.approx(without.own.value, abs=0.1)
+
+
+def test_a_very_large_unit_may_be_left_out():
+    rows, a, b = leaving(units=10, people=60)
+    rows["unit"] = np.where(rows["unit"] < 6, 0, rows["unit"])
+    found = hazard.leaving_hazard(rows, a, b)
+    assert found.average.se > 0
+    assert len(found.average.left_out) == 5
+
+
+@pytest.mark.parametrize("good", [1.0, 0.0])
+def test_where_all_perform_alike_there_is_no_difference(good):
+    rows, a, b = leaving(units=8)
+    assert hazard.leaving_hazard(rows.assign(good=good), a, b).interaction is None
+
+
+def test_halves_that_do_not_agree_are_not_used():
+    rows, a, _ = leaving(units=8)
+    noise = np.random.default_rng(1).normal(size=(2, *a.shape))
+    found = hazard.leaving_hazard(rows, noise[0], noise[1])
+    assert not found.split
+    assert found.average.value == pytest.approx(hazard.leaving_hazard(rows).average.value)

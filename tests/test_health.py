@@ -27,16 +27,16 @@ def test_response_has_wilson_intervals(example):
 
 
 def test_odds_of_answering(example):
-    page = health.who_answers(health.invited(example), "answered ~ C(associate_type) + tenure + good")
+    page = health.who_answers(health.invited(example), "answered ~ C(associate_type) + tenure + good", 5)
     assert "tenure" in page.text
     assert not re.search(r"P\d{5}", page.html)
 
 
 def test_what_is_unknown_of_everybody_is_left_out(example):
     asked = health.invited(example).assign(performance=float("nan"))
-    page = health.who_answers(asked, "answered ~ C(associate_type) + good")
+    page = health.who_answers(asked, "answered ~ C(associate_type) + good", 5)
     assert "good" not in page.text
-    assert "nothing is known" in health.who_answers(asked, "answered ~ good").text
+    assert "cannot be compared" in health.who_answers(asked, "answered ~ good", 5).text
 
 
 def test_missing_items(example):
@@ -66,3 +66,34 @@ def test_a_period_with_three_people_has_no_metric(tmp_path):
         "period,customer_unit,provider_unit,person_id,fast\n" + "".join(f"2026Q1,it,hr,p{i},4\n" for i in range(3))
     )
     assert health.metrics(ic.load(tmp_path), "01-data-health").rows == ()
+
+
+def test_a_period_of_two_people_is_hidden_in_the_trend(tmp_path):
+    toml = 'contract = 1\n[study]\nname = "S"\n[items.fast]\ntable = "service_ratings"\nscale = "speed"\n'
+    (tmp_path / "study.toml").write_text(toml)
+    rows = [f"2026Q{q},it,hr,p{i},{1 + i % 5}" for q, n in ((1, 2), (2, 9), (3, 9)) for i in range(n)]
+    (tmp_path / "service_ratings.csv").write_text(
+        "period,customer_unit,provider_unit,person_id,fast\n" + "\n".join(rows) + "\n"
+    )
+    study = ic.load(tmp_path)
+    levels = health.level(study, "internal")
+    assert levels["value"].isna().tolist() == [True, False, False]
+    assert levels["low"].isna().all()  # one unit: no interval
+    chart = ic.charts.trend(levels, ["2026Q1", "2026Q2", "2026Q3"], "Mean")
+    assert "2026Q1" not in chart.alt
+    assert "1 periods are hidden" in chart.alt
+    assert "nan" not in chart.alt
+
+
+def test_odds_do_not_show_who_answered(example):
+    asked = health.invited(example)
+    asked.loc[asked.index[0], "associate_type"] = "distributor of one"
+    page = health.who_answers(asked, "answered ~ C(associate_type) + tenure", 5)
+    assert "of one" not in page.text
+
+
+def test_a_site_asks_its_own_people(example):
+    north = ic.load(example.folder, site="North")
+    units = example.table("units")
+    home = set(units.loc[units["site"] == "North", "unit_id"])
+    assert set(health.invited(north)["unit"]) == home

@@ -124,3 +124,21 @@ def test_interval_p_and_detectable_effect_agree():
     assert (low + high) / 2 == pytest.approx(2.0)
     assert estimate.p == pytest.approx(0.0593, abs=1e-3)
     assert estimate.detectable == pytest.approx(2.086 + 0.860, abs=1e-3)
+
+
+def test_units_that_do_not_change_do_not_count():
+    """Forty units with one row each say nothing within units: same slope, same degrees of freedom without them."""
+    frame = panel(units=6)
+    lonely = panel(units=40, periods=1, seed=9).assign(unit=lambda d: d["unit"] + 100, block=lambda d: d["unit"] + 100)
+    lonely = lonely.assign(block=lonely["unit"])
+    both = inference.slope(pd.concat([frame, lonely], ignore_index=True), "y", ("a", "b")).estimate
+    alone = inference.slope(frame, "y", ("a", "b")).estimate
+    assert (both.dof, both.value) == (alone.dof, pytest.approx(alone.value))
+
+
+def test_halves_that_do_not_move_together_and_constant_outcomes_are_refused():
+    frame = panel(units=8)
+    with pytest.raises(inference.NotEstimable, match="do not move together"):
+        inference.slope(frame.assign(b=-frame["a"]), "y", ("a", "b"))
+    with pytest.raises(inference.NotEstimable, match="y does not vary"):
+        inference.slope(frame.assign(y=3.0), "y", ("a", "b"))

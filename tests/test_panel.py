@@ -94,3 +94,16 @@ def test_fevs_is_one_survey():
     found = ic.unit_panel(ic.load(real_study("fevs-2020-2024")), "internal", "morale")
     assert found.rung == "precedence"
     assert "same_source" in found.warnings
+
+
+def test_parts_and_later_sources_are_seen(tmp_path):
+    """Teachers and parents stand behind the exposure, parents behind the next period's outcome."""
+    rows = [
+        f"{2000 + t},u{u},{measure},{(u * 7 + t * 3) % 5},,{source}"
+        for u in range(6)
+        for t in range(4)
+        for measure, source in (("internal.a", "teachers"), ("internal.b", "parents"), ("external", "parents"))
+    ]
+    (tmp_path / "unit_scores.csv").write_text("period,unit_id,measure,value,n,source\n" + "\n".join(rows) + "\n")
+    (tmp_path / "study.toml").write_text('contract = 1\n[study]\nname = "S"\nfrequency = "year"\n')
+    assert "same_source" in ic.unit_panel(ic.load(tmp_path), "internal", "external").warnings

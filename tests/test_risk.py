@@ -107,8 +107,28 @@ def test_who_was_seen_for_a_shorter_time_counts_only_so_long():
 
 def test_kept_a_year_is_said_in_people(example):
     rows, _, _ = ic.risk_set(example)
-    thirds = risk.thirds(rows, example.t, "quarter")
+    thirds = risk.thirds(rows, example.t, "quarter", 5)
+    assert risk.thirds(rows, example.t, "quarter", 500) == {}
     assert list(thirds) == ["least satisfied", "middle", "most satisfied"]
     assert thirds["least satisfied"].share[4] > thirds["most satisfied"].share[4]
-    assert "of 100 people among the least satisfied" in risk.kept_a_year(thirds, "quarter").text
-    assert risk.kept_a_year({}, "quarter").text == ""
+    assert "of 100 people among the least satisfied" in risk.kept_a_year(thirds, "quarter", "leaving by choice").text
+    assert risk.kept_a_year({}, "quarter", "leaving").text == ""
+
+
+def test_who_answers_for_two_units_leaves_once(study):
+    text = (study / "service_ratings.csv").read_text()
+    (study / "service_ratings.csv").write_text(text + "2026Q1,hr,a,goes,5,1\n2026Q1,hr,b,goes,5,1\n")
+    rows, _, _ = ic.risk_set(ic.load(study))
+    assert rows.loc[rows["person"] == "goes", "unit"].tolist() == ["it"]
+
+
+def test_without_reasons_it_is_leaving(study):
+    assert risk.leaving_word(ic.load(study)) == "leaving by choice"
+    lines = [line.rsplit(",", 2) for line in PEOPLE.splitlines()]
+    (study / "people.csv").write_text("\n".join(f"{head},{last}" for head, _, last in lines) + "\n")
+    assert risk.leaving_word(ic.load(study)) == "leaving"
+
+
+def test_few_leavers_are_not_counted_out(study):
+    rows, _, _ = ic.risk_set(ic.load(study))
+    assert "leaving by choice in the next period | fewer than 5" in risk.describe(rows, "leaving by choice", 5).text

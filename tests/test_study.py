@@ -15,7 +15,7 @@ from icsat_helpers.clean import check, load
 from icsat_helpers.schemas import ADDED
 from icsat_helpers.settings import parse
 from icsat_helpers.study import find
-from icsat_helpers.values import convert
+from icsat_helpers.tables import convert
 
 STUDIES = Path(os.environ.get("ICSAT_STUDIES", Path(__file__).resolve().parents[2] / "shared" / "studies"))
 
@@ -155,8 +155,8 @@ def test_an_id_is_the_same_however_its_accents_are_encoded(tmp_path):
     ],
 )  # fmt: skip
 def test_dates_are_whole_and_iso(text, date):
-    read, bad, _ = convert(pd.Series([text, None], dtype="str"), "date", "year")
-    assert bad.tolist() == ([] if date else [0]) and read.isna()[1]
+    read, _ = convert(pd.Series([text, None], dtype="str"), "date", "year")
+    assert read.isna().tolist() == [date is None, True]
     assert date is None or read[0] == pd.Timestamp(date)
 
 
@@ -195,7 +195,7 @@ def test_renamed_columns_dates_for_periods_and_globs(tmp_path):
     assert "column person_id: expected each column name once, also after renaming" in str(check(tmp_path)[0])
     toml = toml.replace('"Who"', '"Whom"')
     (tmp_path / "pulse-b.csv").unlink()
-    assert "column Whom: expected a column of that name, for person_id; did you mean Who?" in str(
+    assert "column Whom: expected a column of that name, for person_id" in str(
         check(write(tmp_path, toml, morale=None))[0]
     )
 

@@ -9,7 +9,8 @@ from icsat_helpers import summary
 
 def finding(name, verdict, estimate=1.0):
     return {
-        "id": name, "verdict": verdict, "sentence": f"Sentence of {name} <b>.", "estimate": estimate, "warnings": ["attenuated"],
+        "id": name, "verdict": verdict, "sentence": f"Sentence of {name} <b>.", "estimate": estimate,
+        "warnings": ["attenuated"],
         "checks": [{"name": "own_score", "passed": False, "detail": "too noisy"}],
     }  # fmt: skip
 
