@@ -12,6 +12,9 @@ from typing import Any
 import pandas as pd
 
 
+WORDY = 3  # columns of words that fit beside each other on a phone
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A piece of HTML with the same in plain text."""
@@ -24,12 +27,13 @@ class Page:
 
 
 def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
-    r"""Table of rows under a head; numbers to three places, missing values as a dash.
+    """Table of rows under a head; numbers to three places, missing values as a dash.
 
     Examples
     --------
-    >>> listing([("<b>", 0.12345)], ("name", "share")).text
-    'name | share\\n<b> | 0.123'
+    >>> print(listing([("<b>", 0.12345)], ("name", "share")).text)
+    name | share
+    <b> | 0.123
     """
     given = [list(row) for row in rows]
     cells = [[_text(cell) for cell in row] for row in given]
@@ -37,7 +41,8 @@ def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
     lines = ["".join(f"<td{kind}>{escape(c)}</td>" for kind, c in zip(kinds, row, strict=True)) for row in cells]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     top = "".join(f"<th scope='col'{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
-    html = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    wide = " class='wide'" if kinds.count("") > WORDY else ""
+    html = f"<table{wide}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
     return Page(html, "\n".join(" | ".join(row) for row in [list(head), *cells]))
 
 

@@ -100,20 +100,23 @@ def render(name: str, notebook: Any) -> Page:
     Page(name='04-x', title='A title', body='<div class="words"><p>Some <em>words</em>.</p>\n</div>')
     """
     title = name
-    parts = []
+    parts, inside = [], ""
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
+            section = re.match(r"\s*## +(.+)", cell.source)
+            if section:  # these sections are for those who also read the code
+                inside = " inside" if section[1].strip() in ("Parameters", "Provenance") else ""
             heading = re.match(r"\s*# +(.+)\n?", cell.source)
             if heading:
                 title = heading[1].strip()
             text = cell.source[heading.end() :] if heading else cell.source
             if text.strip():
-                parts.append(f'<div class="words">{_markdown(text)}</div>')
+                parts.append(f'<div class="words{inside}">{_markdown(text)}</div>')
         elif cell.cell_type == "code":
             code = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
             parts.append(f'<pre class="code" tabindex="0"><code>{code}</code></pre>')
             outputs = (_output(output, f"{name}-{number}-{n}-") for n, output in enumerate(cell.outputs))
-            parts.extend(f'<div class="output">{output}</div>' for output in outputs if output)
+            parts.extend(f'<div class="output{inside}">{output}</div>' for output in outputs if output)
     return Page(name, title, "\n".join(parts))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from icsat_helpers.claims import questions
 from icsat_helpers.evidence import CERTAINTY, WARNINGS
 from icsat_helpers.listing import Page, listing, paragraphs, steps
+from icsat_helpers.results import folder
 from icsat_helpers.study import Study
 
 MAIN = re.compile(r"H\d+$")
@@ -35,17 +36,12 @@ class Results:
         return sorted((f for f in self.findings if MAIN.match(f["id"])), key=lambda f: int(f["id"][1:]))
 
 
-def _site_folder(site: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", site.lower()).strip("-")
-
-
 def results(study: Study, output: str) -> Results:
     """Read the findings of this run and of the period before; empty where there are none yet."""
-    site = _site_folder(study.site)
 
     def read(period: str) -> dict[str, Any]:
         for root in (Path(output), Path(__file__).resolve().parent.parent / output):
-            path = root / period / site / "findings.json"
+            path = folder(root, period, study.site) / "findings.json"
             if path.is_file():
                 found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
                 return found if found.get("study") == study.settings.name else {}

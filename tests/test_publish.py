@@ -198,3 +198,15 @@ def test_a_notebook_that_failed_says_so() -> None:
 
 def test_the_same_notebook_gives_the_same_bytes() -> None:
     assert publish.document([page()], title="x") == publish.document([page()], title="x")
+
+
+def test_parameters_and_provenance_are_folded_with_the_code() -> None:
+    cells = [
+        v4.new_markdown_cell(text) for text in ("# T", "## Parameters\n\nvalues", "## Data\n\nrows", "## Provenance")
+    ]
+    body = publish.render("04-x", v4.new_notebook(cells=cells)).body
+    assert body.count('class="words inside"') == 2
+    assert '<div class="words"><h2>Data</h2>' in body
+    style = publish.document([publish.Page("x", "T", body)], title="T")
+    assert ".inside { display: none; }" in style
+    assert ".switch:checked ~ main .inside { display: block; }" in style

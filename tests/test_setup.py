@@ -81,3 +81,19 @@ def test_hooks_fetch_nothing() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert [each["repo"] for each in hooks] == ["local"]
     assert {hook["language"] for hook in hooks[0]["hooks"]} == {"system"}
+
+
+def test_the_readmes_tree_lists_every_module_and_imports_go_one_way() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = text.split("icsat_helpers/    what two notebooks", 1)[1].split("data/example/", 1)[0]
+    listed = [name for line in tree.splitlines()[1:] for name in re.split(r"\s{2,}", line.strip())[0].split()]
+    files = {path.stem for path in (ROOT / "icsat_helpers").glob("*.py")} - {"__init__"}
+    assert set(listed) == files
+    assert len(listed) == len(files)
+    for name in listed:
+        source = (ROOT / "icsat_helpers" / f"{name}.py").read_text(encoding="utf-8")
+        found = set(re.findall(r"^(?:    )*from icsat_helpers\.(\w+) import", source, re.M))
+        found |= {
+            part for line in re.findall(r"from icsat_helpers import (.+)", source) for part in re.findall(r"\w+", line)
+        }
+        assert found & files <= set(listed[: listed.index(name)]), name

@@ -57,3 +57,15 @@ def test_without_results_it_says_what_to_do(example, tmp_path):
     found = summary.results(example, str(tmp_path))
     assert "icsat run" in summary.headline(example, found).text
     assert "icsat check" in summary.next_steps(found).text
+
+
+def test_findings_of_a_site_are_found_by_the_runners_own_folder(example, tmp_path):
+    from dataclasses import replace
+
+    from icsat_helpers.results import folder
+
+    place = folder(tmp_path, "2026Q3", "Zürich Süd")
+    place.mkdir(parents=True)
+    found = {"study": "Example Group", "findings": [finding("H1", "supported")], "metrics": []}
+    (place / "findings.json").write_text(json.dumps(found))
+    assert len(summary.results(replace(example, site="Zürich Süd"), str(tmp_path)).findings) == 1
