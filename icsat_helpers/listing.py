@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-
 WORDY = 3  # columns of words that fit beside each other on a phone
 
 
