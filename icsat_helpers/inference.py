@@ -131,51 +131,46 @@ def slope(
     2.0
     """
     one, two = (exposure, exposure) if isinstance(exposure, str) else exposure
-    needed = list(dict.fromkeys([outcome, one, two, *([weights] if weights else [])]))
-    rows = frame.dropna(subset=needed)
-    if fixed_effects:  # a block with one row has no change, and its unit no say
-        keys = [*(["split"] if "split" in rows else []), "block" if "block" in rows else "unit"]
-        rows = rows[rows.groupby(keys)[outcome].transform("size") > 1]
-    splits = rows["split"].to_numpy() if "split" in rows else np.zeros(len(rows), dtype=int)
+    rows = _usable(frame, list(dict.fromkeys([outcome, one, two, *([weights] if weights else [])])), fixed_effects)
     codes, clusters = pd.factorize(rows[cluster], sort=True)
     if len(clusters) < 3:
         raise NotEstimable(f"a slope needs at least 3 clusters, there are {len(clusters)}")
-    block = rows["block" if "block" in rows else "unit"].to_numpy()
     w = rows[weights].to_numpy(dtype=float) if weights else np.ones(len(rows))
-    values = rows[[one, two, outcome]].to_numpy(dtype=float)
-    moments = [
-        _moments(values[s], w[s], block[s], rows["t"].to_numpy()[s], codes[s], len(clusters), fixed_effects)
-        for s in (splits == k for k in np.unique(splits))
-    ]
-    full, left = (
-        np.array([m[0] for m in moments]),
-        np.array([m[1] for m in moments]),
-    )  # S x 3 x 3, S x G x 3 x 3
+    values, block, t = rows[[one, two, outcome]].to_numpy(dtype=float), rows["block"].to_numpy(), rows["t"].to_numpy()
+    parts = [np.flatnonzero(rows["split"] == k) for k in rows["split"].unique()]
+    moments = [_moments(values[s], w[s], block[s], t[s], codes[s], len(clusters), fixed_effects) for s in parts]
+    full, left = np.array([m[0] for m in moments]), np.array([m[1] for m in moments])  # S x 3 x 3, S x G x 3 x 3
+    mean = full.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, without = _both_ways(full), _both_ways(left)
-        f, f_without = _first_stage(full), _first_stage(left)
+        value, without, f = _both_ways(full), _both_ways(left), _first_stage(full)
+        variance = np.array([jackknife(f[k], _first_stage(left[k])).se ** 2 for k in range(len(f))])
     if not np.isfinite(value).all() or not np.isfinite(without).all():
         raise NotEstimable(f"{one} does not vary enough within units and periods")
-    estimate = jackknife(value.mean(), without.mean(axis=0))
-    variance = (len(clusters) - 1) / len(clusters) * ((f_without - f[:, None]) ** 2).sum(axis=1)
-    same = one == two
-    mean = full.mean(axis=0)
     if mean[0, 1] <= 0:
         raise NotEstimable("the halves of a unit's people do not move together")
     if mean[2, 2] <= SMALLEST_SHARE * np.sum(w * values[:, 2] ** 2):
         raise NotEstimable(f"{outcome} does not vary enough within units and periods")
-    size = float(np.mean([w[splits == k].sum() for k in np.unique(splits)]))
-    related = float(f.mean())
+    size = w.sum() / len(parts)
     return Slope(
-        estimate=estimate,
-        sd_x=float(np.sqrt(max(mean[0, 1], 0.0) / size)),
+        estimate=jackknife(value.mean(), without.mean(axis=0)),
+        sd_x=float(np.sqrt(mean[0, 1] / size)),
         sd_y=float(np.sqrt(mean[2, 2] / size)),
-        first_stage_f=float("inf") if same else float(np.median(f**2 / variance)),
-        reliability=1.0 if same else float(np.clip(2 * related / (1 + related), 0, 1)) if related > 0 else 0.0,
-        n_rows=int(rows.drop_duplicates(["unit", "t"]).shape[0]) if "t" in rows else len(rows),
+        first_stage_f=float("inf") if one == two else float(np.median(f**2 / variance)),
+        reliability=1.0 if one == two else float(np.clip(2 * f.mean() / (1 + f.mean()), 0, 1)),
+        n_rows=len(rows.drop_duplicates(["unit", "t"])),
         n_units=int(rows["unit"].nunique()),
-        n_periods=int(rows["t"].nunique()) if "t" in rows else 1,
+        n_periods=int(rows["t"].nunique()),
     )
+
+
+def _usable(frame: pd.DataFrame, needed: list[str], fixed_effects: bool) -> pd.DataFrame:
+    """Rows without missing values, with `split`, `block` and `t`; with fixed effects no block of a single row."""
+    rows = frame.dropna(subset=needed)
+    rows = rows.assign(**{name: 0 for name in ("split", "t") if name not in rows})
+    rows = rows if "block" in rows else rows.assign(block=rows["unit"])
+    if fixed_effects:  # a block with one row has no change, and its unit no say
+        rows = rows[rows.groupby(["split", "block"])["unit"].transform("size") > 1]
+    return rows
 
 
 def _moments(

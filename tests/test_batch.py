@@ -491,10 +491,10 @@ def test_helpers_agree_on_the_type_that_findings_travel_as() -> None:
 
 
 def test_paths_go_but_base64_stays() -> None:
-    shown = {"/root": "~", "/root/work": "."}
-    assert scrub.without_paths(["/root/work/a file:///root/b x=/root", "ab/root/work+/root"], shown) == [
+    shown = {"/root": "~", "/root/some": "."}
+    assert scrub.without_paths(["/root/some/a file:///root/b x=/root", "ab/root/some+/root"], shown) == [
         "./a file://~/b x=~",
-        "ab/root/work+/root",
+        "ab/root/some+/root",
     ]
     assert scrub.without_paths("/rootless", shown) == "/rootless"
 
