@@ -12,26 +12,19 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from icsat_helpers import publish, results, scrub
-from icsat_helpers.execution import Outcome, execute
-from icsat_helpers.kernels import Kernels
+from icsat_helpers import publish, results
+from icsat_helpers.execution import Kernels, Outcome, execute, without_paths
 from icsat_helpers.parameters import Notebook, RequestError
 from icsat_helpers.plans import ROOT, SUMMARY, Plan, Request, prepare
 from icsat_helpers.study import StudyError
 
-_NO_INPUT = {
-    "batch.py",
-    "cli.py",
-    "publish.py",
-    "page.css",
-    "page.html.j2",
-}  # no notebook's results depend on these
+_NO_INPUT = {"batch.py", "cli.py", "publish.py", "page.css", "page.html.j2"}  # no result depends on these
 
 
 def run(request: Request) -> int:
@@ -48,8 +41,7 @@ def run(request: Request) -> int:
         if len({plan.folder for plan in plans}) < len(plans):
             raise RequestError("Two of the sites would share one folder; run them with an --output each.")
     except (RequestError, StudyError) as refused:
-        print(refused, file=sys.stderr)
-        return 2
+        return _say(2, str(refused))
     return max([carry_out(plan) for plan in plans])
 
 
@@ -58,63 +50,70 @@ def carry_out(plan: Plan) -> int:
     import filelock
 
     try:
-        results.make_private(plan.cache)
+        results.open_cache(plan.cache)
         plan.folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(plan.cache / "running")
-        lock.acquire(timeout=0)
+        lock = filelock.FileLock(plan.cache / "running", timeout=0).acquire()
     except filelock.Timeout:
-        print(f"Another run is writing to {plan.folder} at this moment; this one is refused.", file=sys.stderr)
-        return 2
+        return _say(2, f"Another run is writing to {plan.folder} at this moment; this one is refused.")
     except OSError as error:
-        print(f"The output folder {plan.folder} cannot be written to: {error.strerror}.", file=sys.stderr)
-        return 2
+        return _say(2, f"The output folder {plan.folder} cannot be written to: {error.strerror}.")
     kernels = Kernels(ROOT)
-    try:
-        results.clear_parts(plan.cache)
-        return _run_and_publish(plan, kernels)
-    except OSError as error:
-        print(f"The results could not be written to {plan.folder}: {error.strerror or error}.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; the results are not complete. The next run makes them anew.", file=sys.stderr)
-        return 1
-    finally:
-        kernels.close()
-        lock.release()
+    with lock:
+        try:
+            return _run_and_publish(plan, kernels)
+        except OSError as error:
+            return _say(1, f"The results could not be written to {plan.folder}: {error.strerror or error}.")
+        except KeyboardInterrupt:
+            return _say(1, "Stopped; the results are not complete. The next run makes them anew.")
+        finally:
+            kernels.close()
+
+
+def _say(code: int, why: str) -> int:
+    print(why, file=sys.stderr)
+    return code
 
 
 def _run_and_publish(plan: Plan, kernels: Kernels) -> int:
-    earlier = results.read(plan.folder)
-    by_name = {notebook.name: notebook for notebook in plan.notebooks}
+    results.remove(plan.cache.glob("part-*"))  # what a killed run left half written
+    records, found = results.earlier(plan.folder)
     inputs = {notebook.name: _inputs(plan, notebook) for notebook in plan.notebooks}
-    kept = _kept(plan, earlier, inputs)
-    chosen = list(plan.chosen)
-    if SUMMARY in earlier.records and SUMMARY in by_name and SUMMARY not in chosen:
-        chosen.append(SUMMARY)  # what sums up the others is out of date as soon as one of them runs
-    outcomes = _execute(plan, [by_name[name] for name in chosen if name != SUMMARY], kernels, len(chosen))
+    kept = _kept(plan, records, inputs)
+    chosen = {*plan.chosen}
+    if SUMMARY in records and SUMMARY in inputs:
+        chosen.add(SUMMARY)  # what sums up the others is out of date as soon as one of them runs
+    first = [notebook for notebook in plan.notebooks if notebook.name in chosen - {SUMMARY}]
+    last = [notebook for notebook in plan.notebooks if notebook.name in chosen & {SUMMARY}]
+    outcomes = _execute(plan, first, kernels, len(chosen))
 
     # From here until the manifest is written again, the run is unfinished.
-    results.remove(plan.folder, ["manifest.json"])
-    _put_json(plan, "findings.json", _findings(plan, earlier, kept, outcomes))
-    if SUMMARY in chosen:
-        outcomes |= _execute(plan, [by_name[SUMMARY]], kernels, len(chosen), done=len(chosen) - 1)
+    results.remove([plan.folder / "manifest.json"])
+    _put_json(plan, "findings.json", plan.identity | _merged(found, kept, outcomes.values()))
+    outcomes |= _execute(plan, last, kernels, len(chosen), done=len(first))
     _put(plan, "data-changes.csv", results.quoted(plan.changes).to_csv(index=False, lineterminator="\n"))
     _put_pages(plan, outcomes, kept)
-    records = [earlier.records[name] for name in kept]
-    records += [_record(outcome, by_name[name], inputs[name]) for name, outcome in outcomes.items()]
-    _put_json(plan, "manifest.json", _manifest(plan, sorted(records, key=lambda record: str(record["name"]))))
+    records = {name: records[name] for name in kept}
+    for notebook in (each for each in plan.notebooks if each.name in outcomes):
+        outcome = outcomes[notebook.name]
+        records[notebook.name] = {
+            "name": notebook.name, "ended": outcome.ended, "seconds": outcome.seconds, "sha256": notebook.sha256,
+            "inputs": inputs[notebook.name], "error": outcome.error,
+        }  # fmt: skip
+    _put_json(plan, "manifest.json", _manifest(plan, [records[name] for name in sorted(records)]))
 
     failed = sorted(name for name, outcome in outcomes.items() if outcome.ended != "ok")
     print(plan.folder / "index.html", f"(without {', '.join(failed)})" if failed else "")
     return 1 if failed else 0
 
 
-def _kept(plan: Plan, earlier: results.Earlier, inputs: Mapping[str, str]) -> list[str]:
+def _kept(plan: Plan, records: Mapping[str, dict[str, Any]], inputs: Mapping[str, str]) -> list[str]:
     """Return the notebooks that do not run and whose results still stand; tell of those that do not."""
-    others = sorted(earlier.records.keys() - {*plan.chosen, SUMMARY})
-    kept = [name for name in others if results.is_current(earlier.records[name], inputs.get(name), plan.folder)]
-    for name in others:
-        if name not in kept:
+    kept = []
+    for name in sorted(records.keys() - {*plan.chosen, SUMMARY}):
+        same = records[name]["ended"] == "ok" and records[name]["inputs"] == inputs.get(name)
+        if same and (plan.folder / f"{name}.ipynb").is_file():
+            kept.append(name)
+        else:
             print(f"{name}: its earlier results are dropped, for what they were made from has changed.")
     return kept
 
@@ -126,26 +125,21 @@ def _execute(
     from tqdm import tqdm
 
     outcomes: dict[str, Outcome] = {}
-    pool = ThreadPoolExecutor(plan.jobs)
     # A bar where somebody looks on, plain lines elsewhere (`disable=None` asks whether stderr is a terminal).
     bar = tqdm(total=total, initial=done, unit="notebook", leave=False, disable=None)
-    try:
-        running = [
-            pool.submit(execute, each, plan.values_for(each), kernels, plan.identity, plan.shown, plan.timeout)
-            for each in notebooks
-        ]
-        for future in as_completed(running):
-            outcome = future.result()
-            outcomes[outcome.name] = outcome
-            bar.write(_line(outcome), file=sys.stdout)
-            sys.stdout.flush()
-            bar.update()
-    except BaseException:
-        kernels.stop_all()  # else the pool would wait for notebooks that nobody wants any more
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        bar.close()
+    with bar, ThreadPoolExecutor(plan.request.jobs) as pool:
+        running = [pool.submit(execute, each, plan, kernels) for each in notebooks]
+        try:
+            for future in as_completed(running):
+                outcome = future.result()
+                outcomes[outcome.name] = outcome
+                bar.write(_line(outcome), file=sys.stdout)
+                sys.stdout.flush()
+                bar.update()
+        except BaseException:
+            kernels.stop()  # else the pool would wait for notebooks that nobody wants any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return outcomes
 
 
@@ -157,20 +151,13 @@ def _line(outcome: Outcome) -> str:
     return f"{line}  {outcome.error['type']}{where}: {outcome.error['message']}"
 
 
-def _findings(
-    plan: Plan, earlier: results.Earlier, kept: Sequence[str], outcomes: Mapping[str, Outcome]
-) -> dict[str, Any]:
-    """Return what `findings.json` holds: what was found now and what is kept, in the notebooks' order."""
-    new = [outcomes[name] for name in sorted(outcomes)]
-    entries = {
-        "findings": [each for each in earlier.findings if each["notebook"] in kept],
-        "metrics": [each for each in earlier.metrics if each["notebook"] in kept],
-    }
-    for outcome in new:
-        entries["findings"] += outcome.findings
-        entries["metrics"] += outcome.metrics
-    ordered = {key: sorted(found, key=lambda each: str(each["notebook"])) for key, found in entries.items()}
-    return {"contract": 1, **plan.identity, **ordered}
+def _merged(found: Mapping[str, Any], kept: Sequence[str], outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """Return what was found now with what is kept, in the notebooks' order."""
+    merged = {key: [each for each in found.get(key, ()) if each["notebook"] in kept] for key in ("findings", "metrics")}
+    for outcome in outcomes:
+        merged["findings"] += outcome.findings
+        merged["metrics"] += outcome.metrics
+    return {key: sorted(entries, key=lambda each: str(each["notebook"])) for key, entries in merged.items()}
 
 
 def _put_pages(plan: Plan, outcomes: Mapping[str, Outcome], kept: Sequence[str]) -> None:
@@ -181,55 +168,45 @@ def _put_pages(plan: Plan, outcomes: Mapping[str, Outcome], kept: Sequence[str])
     nodes |= {name: outcome.notebook for name, outcome in outcomes.items() if outcome.notebook is not None}
     names = sorted({*outcomes, *kept})  # the summary is number 00: first to be read
     pages = [publish.render(name, nodes[name]) if name in nodes else publish.missing(name) for name in names]
-    place = " · ".join(filter(None, [plan.period, plan.site]))
-    for page in pages:
-        if page.name in nodes:
-            _put(plan, f"{page.name}.ipynb", nbformat.writes(nodes[page.name]) + "\n")
-            about = f"{plan.study} · {place}"
-            single = publish.document([page], title=page.title, subtitle=about, language=plan.language)
-            _put(plan, f"{page.name}.html", single)
-    index = publish.document(pages, title=plan.study, subtitle=place, language=plan.language)
-    _put(plan, "index.html", index)
-    left = [path.name for path in plan.folder.glob("[0-9][0-9]-*") if path.stem not in nodes]
-    results.remove(plan.folder, [name for name in left if name.endswith((".html", ".ipynb"))])
+    study, place = plan.identity["study"], " · ".join(filter(None, [plan.identity["period"], plan.identity["site"]]))
+    for page in (page for page in pages if page.name in nodes):
+        _put(plan, f"{page.name}.ipynb", nbformat.writes(nodes[page.name]) + "\n")
+        alone = publish.document([page], title=page.title, subtitle=f"{study} · {place}", language=plan.language)
+        _put(plan, f"{page.name}.html", alone)
+    _put(plan, "index.html", publish.document(pages, title=study, subtitle=place, language=plan.language))
+    made = [path for kind in ("html", "ipynb") for path in plan.folder.glob(f"[0-9][0-9]-*.{kind}")]
+    results.remove(path for path in made if path.stem not in nodes)
 
 
 def _put(plan: Plan, name: str, text: str) -> None:
     results.write(plan.cache, plan.folder / name, text)
 
 
-def _put_json(plan: Plan, name: str, document: Mapping[str, Any]) -> None:
-    _put(plan, name, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+def _put_json(plan: Plan, name: str, content: Mapping[str, Any]) -> None:
+    _put(plan, name, json.dumps({"contract": 1, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _inputs(plan: Plan, notebook: Notebook) -> str:
     """Return one hash of all that a notebook's results depend on."""
-    values = plan.values_for(notebook)
-    values |= {"study": "", "output": ""}  # what the study's files hold matters, not where they lie
+    # What the study's files hold matters, not where they lie.
+    values = plan.values_for(notebook) | {"study": "", "output": ""}
     everything = [plan.identity, values, plan.data, notebook.sha256, _helpers(), _packages()]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
-def _record(outcome: Outcome, notebook: Notebook, inputs: str) -> dict[str, Any]:
-    return {
-        "name": outcome.name,
-        "ended": outcome.ended,
-        "seconds": outcome.seconds,
-        "sha256": notebook.sha256,
-        "inputs": inputs,
-        "error": outcome.error,
-    }
-
-
 def _manifest(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
+    git = ["git", "rev-parse", "HEAD"]
+    try:
+        commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
     return {
-        "contract": 1,
         **plan.identity,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "parameters": scrub.without_paths(plan.values, plan.shown),
+        "parameters": without_paths(plan.values, plan.shown),
         "data": plan.data,
         "notebooks": records,
-        "git_commit": _git_commit(),
+        "git_commit": commit,
         "python": sys.version.split()[0],
         "packages": _packages(),
     }
@@ -248,12 +225,3 @@ def _helpers() -> str:
 @functools.cache
 def _packages() -> dict[str, str]:
     return dict(sorted((each.metadata["Name"], each.version) for each in distributions()))
-
-
-def _git_commit() -> str | None:
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return asked.stdout.strip()

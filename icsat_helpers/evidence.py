@@ -14,9 +14,9 @@ from icsat_helpers.hazard import Hazard
 from icsat_helpers.inference import Estimate
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import FEWEST_UNITS, Panel
+from icsat_helpers.results import MIME
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row
 
-MIME = "application/vnd.icsat+json"
 VERBS = {"association": "goes with", "precedence": "is followed by", "intervention": "changed after"}
 
 

@@ -1,44 +1,43 @@
-"""One notebook run by papermill in a kernel of its own, and what came out of it.
-
-Nothing is written to disk here: a notebook that ends well is handed back scrubbed, one that fails as words.
-"""
+"""One notebook run by papermill in a kernel of its own, and what came out of it: scrubbed, or an error in words."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from icsat_helpers import scrub
-from icsat_helpers.kernels import Kernels
 from icsat_helpers.parameters import Notebook
-
-MIME = "application/vnd.icsat+json"
+from icsat_helpers.plans import Plan
+from icsat_helpers.results import MIME
 
 _START_SECONDS = 120  # a cold disk may take a minute to import the kernel
+_FRAME = re.compile(r"File (?P<file>.+?):(?P<line>\d+), in (?P<name>[\w<>.]+)|Cell In\[\d+\], line (?P<cell>\d+)")
+_LIBRARY = re.compile(r".*/(?=icsat_helpers/)|.*/(?:site-packages|python3\.\d+)/|.*/")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_PATH = re.compile(r"(?:(?<![\w/.~])[~.]{0,2}/|\b[A-Za-z]:\\)(?:[^\s/\\'\":]+[/\\])+")
+_ADDRESS = re.compile(r"\w[\w+.-]*://\S+")
+_SHORTEST_SECRET = 8  # shorter environment values are words like "root" or "1"
+_LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a notebook ended.
+    """How a notebook ended: ``"ok"``, ``"failed"`` or ``"timed out"``.
 
-    Attributes
-    ----------
-    name : str
-        The notebook's stem.
-    ended : str
-        ``"ok"``, ``"failed"`` or ``"timed out"``.
-    seconds : float
-        Wall time, kernel start included.
-    notebook : NotebookNode or None
-        The executed notebook, scrubbed; only where it ended well.
-    error : dict or None
-        Where it did not: ``type``, ``message``, ``cell`` (number in the notebook's file, from 1), ``frames``.
-    findings, metrics : list of dict
-        As the contract words them, each with the name of this notebook.
+    `notebook` is the executed one, scrubbed, where it ended well; `error` says where it did not: ``type``, ``message``,
+    ``cell`` (number in the notebook's file, from 1) and ``frames``. Findings and metrics are the contract's.
     """
 
     name: str
@@ -50,68 +49,82 @@ class Outcome:
     metrics: list[dict[str, Any]] = field(default_factory=list)
 
 
-def execute(
-    notebook: Notebook,
-    values: Mapping[str, Any],
-    kernels: Kernels,
-    run: Mapping[str, str],
-    shown: Mapping[str, str],
-    timeout: float | None = None,
-) -> Outcome:
-    """Run one notebook to its end.
+class Kernels:
+    """The kernels of one run: of this very interpreter, starting in `folder`, their files in a private folder."""
 
-    Parameters
-    ----------
-    notebook : Notebook
-        What to run.
-    values : mapping
-        Parameters, each declared by the notebook.
-    kernels : Kernels
-        Where to run it.
-    run : mapping
-        ``period``, ``study`` and ``site`` that the notebook must say it used.
-    shown : mapping of str to str
-        Paths to the words that stand for them in what is published.
-    timeout : float, optional
-        Seconds after which it is stopped.
-    """
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # IPython's folder too, so that nobody's profile plays a part; short, for socket names must be.
+        self._home = tempfile.TemporaryDirectory(prefix="icsat-", ignore_cleanup_errors=True)
+        self._numbers = itertools.count()
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._stopped = threading.Event()
+
+    def manager(self, deadline: float) -> type:
+        """Return the kernel manager class that papermill hands on to nbclient; `deadline` is in monotonic time."""
+        from jupyter_client.kernelspec import KernelSpec
+        from jupyter_client.manager import AsyncKernelManager
+
+        kernels = self
+        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        environment |= {"IPYTHONDIR": self._home.name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+        class Manager(AsyncKernelManager):
+            # Sockets in a private folder rather than ports that any user of the machine can reach.
+            transport = "tcp" if sys.platform == "win32" else "ipc"
+
+            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+                # Not an installed kernelspec: a user's own `python3` may be another Python.
+                command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+                self._kernel_spec = KernelSpec(argv=command, language="python", display_name="Python 3")
+                self.connection_file = os.path.join(kernels._home.name, f"{next(kernels._numbers)}.json")
+                await super().start_kernel(**options, env=os.environ | environment)
+                process = self.provisioner.process  # type: ignore[union-attr]
+                asyncio.get_running_loop().call_later(deadline - time.monotonic(), process.kill)
+                kernels._running.append(process)
+                if kernels._stopped.is_set():
+                    process.kill()
+
+        return Manager
+
+    def stop(self) -> None:
+        """Kill every kernel, those too that are only starting; papermill notices within a second."""
+        self._stopped.set()
+        for process in self._running:
+            process.kill()
+
+    def close(self) -> None:
+        """Kill every kernel and remove what they shared."""
+        self.stop()
+        self._home.cleanup()
+
+
+def execute(notebook: Notebook, plan: Plan, kernels: Kernels) -> Outcome:
+    """Run one notebook of a plan to its end, whatever that is."""
     from papermill.exceptions import PapermillException, PapermillExecutionError
 
-    start = time.monotonic()
-    ended, expired = threading.Event(), threading.Event()
-    threading.Thread(target=_watch, args=(kernels, notebook.name, timeout, ended, expired), daemon=True).start()
+    start, timeout, values = time.monotonic(), plan.request.timeout, plan.values_for(notebook)
+    how, node, problem = "failed", None, None
+    found: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
     try:
-        node = _papermill(notebook, values, kernels)
-        findings, metrics = gather(node, notebook.name, run)
-        return Outcome(notebook.name, "ok", _since(start), scrub.notebook(node, values, shown), None, findings, metrics)
+        made = _papermill(notebook, values, kernels, start + timeout)
+        found = gather(made, notebook.name, plan.identity)
+        how, node = "ok", scrubbed(made, values, plan.shown)
     except PapermillExecutionError as error:
-        return Outcome(notebook.name, "failed", _since(start), error=_cell_error(error, notebook))
+        cell = error.cell_index + 1 - (error.cell_index > notebook.cell)  # papermill adds one
+        problem = _problem(error.ename, str(error.evalue), cell, frames(error.traceback))
     except (PapermillException, RuntimeError, OSError, ValueError) as error:
-        how = "timed out" if expired.is_set() else "failed"
-        message = f"stopped after {timeout:g} seconds" if expired.is_set() else scrub.safe_message(str(error))
-        return Outcome(
-            notebook.name,
-            how,
-            _since(start),
-            error={"type": type(error).__name__, "message": message, "cell": None, "frames": []},
-        )
-    finally:
-        ended.set()
+        late = time.monotonic() >= start + timeout
+        how = "timed out" if late else "failed"
+        problem = _problem(type(error).__name__, f"stopped after {timeout:g} seconds" if late else str(error))
+    return Outcome(notebook.name, how, round(time.monotonic() - start, 2), node, problem, *found)
 
 
-def _watch(
-    kernels: Kernels, name: str, timeout: float | None, ended: threading.Event, expired: threading.Event
-) -> None:
-    """Stop a kernel after its time, or with all others; again and again, for it may only be starting."""
-    deadline = time.monotonic() + (timeout or float("inf"))
-    while not ended.wait(0.25):
-        if time.monotonic() > deadline:
-            expired.set()
-        if expired.is_set() or kernels.stopped.is_set():
-            kernels.stop(name)
+def _problem(kind: str, message: str, cell: int | None = None, trace: Sequence[str] = ()) -> dict[str, Any]:
+    return {"type": kind, "message": safe_message(message), "cell": cell, "frames": list(trace)}
 
 
-def _papermill(notebook: Notebook, values: Mapping[str, Any], kernels: Kernels) -> Any:
+def _papermill(notebook: Notebook, values: Mapping[str, Any], kernels: Kernels, deadline: float) -> Any:
     import nbformat
     from papermill import execute_notebook
 
@@ -124,7 +137,7 @@ def _papermill(notebook: Notebook, values: Mapping[str, Any], kernels: Kernels) 
         language="python",
         progress_bar=False,
         start_timeout=_START_SECONDS,
-        kernel_manager_class=kernels.manager(notebook.name),
+        kernel_manager_class=kernels.manager(deadline),
         resources={"metadata": {"path": str(kernels.folder)}},
         record_timing=False,
         shutdown_kernel="immediate",
@@ -140,28 +153,19 @@ def gather(node: Any, name: str, run: Mapping[str, str]) -> tuple[list[dict[str,
     ValueError
         If the notebook does not say which run it was, names another, or gives a number that is not finite.
     """
-    bundles = [
-        output["data"][MIME]
-        for cell in node.cells
-        for output in cell.get("outputs", ())
-        if MIME in output.get("data", {})
-    ]
+    outputs = [output.get("data", {}) for cell in node.cells for output in cell.get("outputs", ())]
+    bundles = [data[MIME] for data in outputs if MIME in data]
     try:
-        runs = [bundle["run"] for bundle in bundles if "run" in bundle]
-        wrong = [
-            f"it used the {key} {said.get(key)!r}, not {asked!r}"
-            for said in runs
-            for key, asked in run.items()
-            if said.get(key) != asked
-        ]
+        said = [dict(bundle["run"]) for bundle in bundles if "run" in bundle]
         findings = [{**entry, "notebook": name} for bundle in bundles for entry in bundle.get("findings", ())]
         metrics = [{**entry, "notebook": name} for bundle in bundles for entry in bundle.get("metrics", ())]
-    except (TypeError, AttributeError):
+    except (TypeError, ValueError, AttributeError):
         raise ValueError("its findings and metrics are not lists of tables of values") from None
-    if not runs:
+    if not said:
         raise ValueError("it does not say which period and study it used (its Provenance cell shows no `run`)")
-    if wrong:
-        raise ValueError(wrong[0])
+    for used, (key, asked) in itertools.product(said, run.items()):
+        if used.get(key) != asked:
+            raise ValueError(f"it used the {key} {used.get(key)!r}, not {asked!r}")
     try:
         json.dumps([findings, metrics], allow_nan=False)
     except ValueError:
@@ -169,16 +173,63 @@ def gather(node: Any, name: str, run: Mapping[str, str]) -> tuple[list[dict[str,
     return findings, metrics
 
 
-def _cell_error(error: Any, notebook: Notebook) -> dict[str, Any]:
-    """Say what went wrong and where, in the numbering of the notebook's file (papermill adds a cell)."""
-    cell = error.cell_index + 1 - (error.cell_index > notebook.cell)
-    return {
-        "type": error.ename,
-        "message": scrub.safe_message(str(error.evalue)),
-        "cell": cell,
-        "frames": scrub.frames(error.traceback),
+def scrubbed(node: Any, values: Mapping[str, Any], shown: Mapping[str, str]) -> Any:
+    """Return a notebook without machine paths, times, random ids, warnings and papermill's notes."""
+    import nbformat
+
+    node = nbformat.from_dict(without_paths(node, shown))
+    node.metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": node.metadata.get("language_info", {}),
+        "papermill": {"parameters": without_paths(dict(values), shown)},
     }
+    for number, cell in enumerate(node.cells):
+        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        if "injected-parameters" in cell.metadata.get("tags", ()):
+            cell.id = f"injected-parameters-{number}"
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return node
 
 
-def _since(start: float) -> float:
-    return round(time.monotonic() - start, 2)
+def without_paths(value: Any, shown: Mapping[str, str]) -> Any:
+    """Replace paths, the longest first, in every text within ``value``; a run of base64 is left alone."""
+    if isinstance(value, dict):
+        return {key: without_paths(inner, shown) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_paths(inner, shown) for inner in value]
+    if not isinstance(value, str):
+        return value
+    paths = "|".join(map(re.escape, sorted(shown, key=len, reverse=True)))
+    return re.sub(rf"(?:(?<=file://)|(?<![\w+/.]))(?:{paths})(?![\w+-])", lambda found: shown[found[0]], value)
+
+
+def safe_message(text: str) -> str:
+    """Return an error's message without paths, addresses and values of environment variables.
+
+    Examples
+    --------
+    >>> safe_message("cannot open /srv/data/units.csv")
+    'cannot open units.csv'
+    """
+    secrets = [value for value in (*os.environ.values(), socket.gethostname()) if len(value) >= _SHORTEST_SECRET]
+    for value in sorted(secrets, key=len, reverse=True):
+        text = text.replace(value, "<environment>")
+    text = _PATH.sub("", _ADDRESS.sub("<address>", _COLOUR.sub("", text).replace(str(Path.home()), "~")))
+    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " ..."
+
+
+def frames(traceback: Sequence[str]) -> list[str]:
+    """Return `module:line in function` for each frame, without the source and values that IPython prints.
+
+    Examples
+    --------
+    >>> frames(["Cell In[2], line 7", "File /usr/lib/python3.12/json/decoder.py:12, in decode(self)"])
+    ['notebook cell:7', 'json.decoder:12 in decode']
+    """
+    found = []
+    for match in filter(None, map(_FRAME.match, _COLOUR.sub("", "\n".join(traceback)).split("\n"))):
+        file, line, name, cell = match.groups()
+        module = _LIBRARY.sub("", (file or "").replace("\\", "/"), count=1).removesuffix(".py").replace("/", ".")
+        found.append(f"notebook cell:{cell}" if cell else f"{module}:{line} in {name}")
+    return found

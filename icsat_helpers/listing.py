@@ -37,7 +37,8 @@ def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
     given = [list(row) for row in rows]
     cells = [[_text(cell) for cell in row] for row in given]
     kinds = [" class='number'" if all(_is_number(row[k]) for row in given) else "" for k in range(len(head))]
-    lines = ["".join(f"<td{kind}>{escape(c)}</td>" for kind, c in zip(kinds, row, strict=True)) for row in cells]
+    opened = [f"<td{kind} data-label='{escape(name)}'>" for kind, name in zip(kinds, head, strict=True)]
+    lines = ["".join(f"{td}{escape(cell)}</td>" for td, cell in zip(opened, row, strict=True)) for row in cells]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     top = "".join(f"<th scope='col'{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
     wide = " class='wide'" if kinds.count("") > WORDY else ""

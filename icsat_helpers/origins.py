@@ -7,7 +7,7 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
-from icsat_helpers.evidence import MIME
+from icsat_helpers.results import MIME
 from icsat_helpers.study import Study
 
 PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "papermill")

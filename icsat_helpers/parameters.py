@@ -21,16 +21,14 @@ COMMON = ("period", "study", "site", "output", "language")
 OPTIONS = {"period": "PERIOD", "study": "--study", "site": "--site", "output": "--output"}
 """Parameters that have an option of their own."""
 
-_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 class RequestError(ValueError):
-    """What was asked for cannot be run; ``problems`` has one line for each reason."""
+    """What was asked for cannot be run; one line for each reason."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +37,8 @@ class Notebook:
 
     Attributes
     ----------
-    name : str
-        The file's stem, ``"04-external-customers"``.
-    source : str
-        The file's text.
-    sha256 : str
-        Of the file's bytes.
+    name, source, sha256 : str
+        The file's stem, text, and the hash of its bytes.
     declared : dict of str to str
         Parameter to the type it is annotated with.
     cell : int
@@ -70,7 +64,7 @@ def read(path: Path) -> Notebook:
     try:
         cells = json.loads(raw)["cells"]
         tagged = [n for n, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", [])]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError):
         raise RequestError(f"{path.name} is not a notebook.") from None
     if len(tagged) != 1:
         raise RequestError(f"{path.name} has {len(tagged)} cells tagged `parameters`; it needs exactly one.")
@@ -89,27 +83,25 @@ def declarations(source: str, where: str = "the cell") -> dict[str, str]:
     >>> declarations('period: str = ""  # reporting period')
     {'period': 'str'}
     """
-    try:
-        lines = ast.parse(source).body
-    except SyntaxError:
-        raise RequestError(f"{where}: the `parameters` cell is not Python.") from None
     found = {}
-    for line in lines:
-        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and _literal(line.value)):
-            raise RequestError(
-                f'{where}: the `parameters` cell may hold only lines such as `name: str = "value"`, not '
-                f"`{ast.unparse(line)}`."
-            )
-        found[line.target.id] = ast.unparse(line.annotation)
+    try:
+        for line in ast.parse(source).body:
+            if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value):
+                raise ValueError
+            ast.literal_eval(line.value)
+            found[line.target.id] = ast.unparse(line.annotation)
+    except (ValueError, SyntaxError):
+        message = f'{where}: the `parameters` cell may hold only lines such as `name: str = "value"`.'
+        raise RequestError(message) from None
     return found
 
 
-def choose(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def choose(names: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the wanted of ``names`` in their own order; all of them where none is named."""
     unknown = [f"There is no notebook {name!r}{nearest(name, names)}" for name in wanted if name not in names]
     if unknown:
         raise RequestError(*unknown)
-    return [name for name in names if not wanted or name in wanted]
+    return tuple(name for name in names if not wanted or name in wanted)
 
 
 def values(asked: Iterable[str], notebooks: Sequence[Notebook]) -> dict[str, Any]:
@@ -130,7 +122,7 @@ def values(asked: Iterable[str], notebooks: Sequence[Notebook]) -> dict[str, Any
     problems = []
     for text in asked:
         name, equals, value = text.partition("=")
-        kinds = {notebook.declared[name] for notebook in notebooks if name in notebook.declared}
+        kinds = sorted({notebook.declared[name] for notebook in notebooks if name in notebook.declared})
         if not equals:
             problems.append(f"--parameter {text}: write it as NAME=VALUE.")
         elif name in OPTIONS:
@@ -138,31 +130,23 @@ def values(asked: Iterable[str], notebooks: Sequence[Notebook]) -> dict[str, Any
         elif not kinds:
             problems.append(f"No notebook that runs has a parameter {name!r}{nearest(name, known)}")
         elif len(kinds) > 1:
-            problems.append(f"--parameter {name}: the notebooks declare it as {' and as '.join(sorted(kinds))}.")
+            problems.append(f"--parameter {name}: the notebooks declare it as {' and as '.join(kinds)}.")
         else:
-            kind = kinds.pop()
             try:
-                found[name] = _typed(value, kind)
-            except (ValueError, KeyError, SyntaxError):
-                problems.append(f"--parameter {name}: {value!r} is not {_WORDS.get(kind, kind)}.")
+                found[name] = _typed(value, kinds[0])
+            except (ValueError, SyntaxError):
+                problems.append(f"--parameter {name}: {value!r} is not {_KINDS.get(kinds[0], kinds[0])}.")
     if problems:
         raise RequestError(*problems)
     return found
 
 
-def _literal(node: ast.expr | None) -> bool:
-    try:
-        ast.literal_eval(node or "")
-    except (ValueError, SyntaxError):
-        return False
-    return node is not None
-
-
-def _typed(value: str, kind: str) -> Any:
+def _typed(text: str, kind: str) -> Any:
     if kind == "str":
-        return value
-    if kind == "bool":
-        return _TRUTH[value.lower()]
-    if kind in ("int", "float"):
-        return int(value) if kind == "int" else float(value)
-    return ast.literal_eval(value)
+        return text
+    value = ast.literal_eval(text.title() if kind == "bool" else text)
+    if kind == "float" and type(value) is int:
+        return float(value)
+    if type(value).__name__ != kind.partition("[")[0]:
+        raise ValueError
+    return value

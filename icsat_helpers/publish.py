@@ -6,6 +6,7 @@ One page a notebook, and one document with every page inline. All that comes fro
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Iterator, Sequence
@@ -20,43 +21,17 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from icsat_helpers.execution import MIME
+from icsat_helpers.results import MIME
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
-_ACTIVE = frozenset(
-    [
-        "script",
-        "iframe",
-        "frame",
-        "object",
-        "embed",
-        "applet",
-        "link",
-        "base",
-        "meta",
-        "form",
-        "audio",
-        "video",
-        "source",
-        "template",
-    ]
-)
-_POINTERS = frozenset(
-    [
-        "src",
-        "srcset",
-        "href",
-        "xlink:href",
-        "poster",
-        "background",
-        "action",
-        "formaction",
-        "data",
-        "cite",
-        "ping",
-    ]
-)
+_INSIDE = {"Parameters", "Provenance"}  # sections for those who also read the code
+_ACTIVE = {
+    "script", "iframe", "frame", "object", "embed", "applet", "link", "base", "meta", "form", "audio", "video",
+    "source", "template",
+}  # fmt: skip
+_POINTERS = {
+    "src", "srcset", "href", "xlink:href", "poster", "background", "action", "formaction", "data", "cite", "ping",
+}  # fmt: skip
 _LOADS = re.compile(r"@import|url\(\s*[\"']?\s*(?!data:image/|#)", re.IGNORECASE)
 _REFUSED = '<p class="missing">An output is not shown: it would run a script or load something from elsewhere.</p>'
 _HEADING = re.compile(r"<(/?)h([1-6])\b", re.IGNORECASE)
@@ -66,17 +41,7 @@ _ID_LIST = re.compile(r"""\b(for|headers|aria-(?:labelledby|describedby|controls
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One notebook as HTML.
-
-    Attributes
-    ----------
-    name : str
-        The notebook's stem; the page's anchor where pages are inlined.
-    title : str
-        Its H1, as plain text.
-    body : str
-        HTML without the H1; its headings start at level 2.
-    """
+    """One notebook as HTML: its stem, its H1 as plain text, and the rest, whose headings start at level 2."""
 
     name: str
     title: str
@@ -84,14 +49,7 @@ class Page:
 
 
 def render(name: str, notebook: Any) -> Page:
-    r"""Turn an executed notebook into a page.
-
-    Parameters
-    ----------
-    name : str
-        The notebook's stem.
-    notebook : NotebookNode
-        With outputs; stderr is not shown, code is there but folded.
+    r"""Turn an executed notebook, named by its stem, into a page; code and what belongs to it are there but folded.
 
     Examples
     --------
@@ -99,16 +57,15 @@ def render(name: str, notebook: Any) -> Page:
     >>> render("04-x", v4.new_notebook(cells=[v4.new_markdown_cell("# A title\n\nSome *words*.")]))
     Page(name='04-x', title='A title', body='<div class="words"><p>Some <em>words</em>.</p>\n</div>')
     """
-    title = name
-    parts, inside = [], ""
+    title, inside = name, ""
+    parts = []
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             section = re.match(r"\s*## +(.+)", cell.source)
-            if section:  # these sections are for those who also read the code
-                inside = " inside" if section[1].strip() in ("Parameters", "Provenance") else ""
+            if section:
+                inside = " inside" if section[1].strip() in _INSIDE else ""
             heading = re.match(r"\s*# +(.+)\n?", cell.source)
-            if heading:
-                title = heading[1].strip()
+            title = heading[1].strip() if heading else title
             text = cell.source[heading.end() :] if heading else cell.source
             if text.strip():
                 parts.append(f'<div class="words{inside}">{_markdown(text)}</div>')
@@ -116,46 +73,26 @@ def render(name: str, notebook: Any) -> Page:
             code = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
             parts.append(f'<pre class="code" tabindex="0"><code>{code}</code></pre>')
             outputs = (_output(output, f"{name}-{number}-{n}-") for n, output in enumerate(cell.outputs))
-            parts.extend(f'<div class="output{inside}">{output}</div>' for output in outputs if output)
+            parts += [f'<div class="output{inside}">{output}</div>' for output in outputs if output]
     return Page(name, title, "\n".join(parts))
 
 
 def missing(name: str) -> Page:
     """Return the page that stands for a notebook that failed."""
+    why = "This page could not be made this time. The file <code>manifest.json</code> beside this report says why."
     title = name.partition("-")[2].replace("-", " ").capitalize() or name
-    return Page(
-        name,
-        title,
-        '<p class="missing">This page could not be made this time. '
-        "The file <code>manifest.json</code> beside this report says why.</p>",
-    )
+    return Page(name, title, f'<p class="missing">{why}</p>')
 
 
 def document(pages: Sequence[Page], *, title: str, subtitle: str = "", language: str = "en") -> str:
-    """Return one self-contained HTML document of one or more pages.
-
-    Parameters
-    ----------
-    pages : sequence of Page
-        In the order to be read. A single one is shown alone, its own title the only H1.
-    title, subtitle : str
-        Of the document.
-    language : str
-        Language code of the text.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    """Return one self-contained HTML document of pages; a single one is shown alone, its title the only H1."""
+    loader = jinja2.FileSystemLoader(_TEMPLATES)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     # Inlined pages stand one level lower, below the document's own title.
     shown = [(page, _lower(page.body) if len(pages) > 1 else page.body) for page in pages]
     style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
-        pages=shown, title=title, subtitle=subtitle, language=language, style=style
-    )
+    template = environment.get_template("page.html.j2")
+    return template.render(pages=shown, title=title, subtitle=subtitle, language=language, style=style)
 
 
 class _Words(mistune.HTMLRenderer):
@@ -195,7 +132,9 @@ def _output(output: Any, prefix: str) -> str:
     for kind in ("image/svg+xml", "image/png", "image/jpeg"):
         if kind in data:
             alt = metadata.get("alt") or metadata.get(kind, {}).get("alt") or "A figure without a description"
-            return _figure(_data_address(kind, data[kind]), alt)
+            # An SVG becomes an image too, so that its ids cannot meet those of another.
+            content = base64.b64encode(data[kind].encode()).decode() if "svg" in kind else data[kind]
+            return _figure(f"data:{kind};base64,{''.join(content.split())}", alt)
     if "text/markdown" in data:
         return _markdown(data["text/markdown"])
     return f"<pre>{html.escape(data['text/plain'])}</pre>" if "text/plain" in data and MIME not in data else ""
@@ -230,15 +169,6 @@ def _inert(body: str) -> bool:
 
 def _figure(address: str, alt: str) -> str:
     return f'<figure><img src="{html.escape(address)}" alt="{html.escape(alt)}"></figure>'
-
-
-def _data_address(kind: str, content: str) -> str:
-    """Return a data: address; an SVG becomes an image too, so that its ids cannot meet those of another."""
-    import base64
-
-    if kind == "image/svg+xml":
-        content = base64.b64encode(content.encode()).decode()
-    return f"data:{kind};base64," + "".join(content.split())
 
 
 def _wide(body: str) -> str:

@@ -6,31 +6,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from icsat_helpers.parameters import RequestError
+MIME = "application/vnd.icsat+json"
+"""The type as which findings travel in a notebook's outputs."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell that starts so
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What a finished run left in the same folder.
-
-    Attributes
-    ----------
-    records : dict of str to dict
-        The manifest's entry of each notebook.
-    findings, metrics : list of dict
-        Of all notebooks.
-    """
-
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
-    findings: list[dict[str, Any]] = field(default_factory=list)
-    metrics: list[dict[str, Any]] = field(default_factory=list)
 
 
 def slug(site: str) -> str:
@@ -56,57 +39,35 @@ def folder(output: str | Path, period: str, site: str = "") -> Path:
     return Path(output) / period / slug(site) if site else Path(output) / period
 
 
-def refuse_others(place: Path, identity: Mapping[str, str]) -> None:
-    """Refuse a folder whose results are of another study, period or site.
-
-    Raises
-    ------
-    RequestError
-        Naming both.
-    """
-    for name in ("findings.json", "manifest.json"):
-        there = _read_json(place / name)
-        for key, value in identity.items():
-            if there.get(key, value) != value:
-                raise RequestError(
-                    f"{place} holds the results of the {key} {there[key]!r}, not {value!r}; choose another --output."
-                )
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where it is not there or is no table of values."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def read(place: Path) -> Earlier:
-    """Return what a finished run left; nothing where it did not finish, for then nothing is sure."""
-    manifest, found = _read_json(place / "manifest.json"), _read_json(place / "findings.json")
-    if not manifest or not found:
-        return Earlier()
-    return Earlier({each["name"]: each for each in manifest["notebooks"]}, found["findings"], found["metrics"])
+def earlier(place: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return the manifest's record of each notebook and the findings of a finished run; nothing of another."""
+    manifest, found = read_json(place / "manifest.json"), read_json(place / "findings.json")
+    return ({each["name"]: each for each in manifest["notebooks"]}, found) if manifest and found else ({}, {})
 
 
-def is_current(record: Mapping[str, Any], inputs: str | None, place: Path) -> bool:
-    """Tell whether a notebook's results still stand: ended well, from the same inputs, its copy there."""
-    return record["ended"] == "ok" and record["inputs"] == inputs and (place / f"{record['name']}.ipynb").is_file()
-
-
-def make_private(cache: Path) -> None:
-    """Make the folder of half-written files and locks, readable to nobody else."""
+def open_cache(cache: Path) -> None:
+    """Make the folder of locks and half-written files, readable to nobody else."""
     cache.mkdir(parents=True, exist_ok=True)
-    top = next(each for each in (cache, *cache.parents) if each.name == ".cache")
-    top.chmod(0o700)
+    next(each for each in (cache, *cache.parents) if each.name == ".cache").chmod(0o700)
 
 
-def clear_parts(cache: Path) -> None:
-    """Remove what a run that was killed left half written."""
-    for part in cache.glob("part-*"):
-        part.unlink()
-
-
-def remove(place: Path, names: Iterable[str]) -> None:
+def remove(paths: Iterable[Path]) -> None:
     """Remove files where they are there."""
-    for name in names:
-        (place / name).unlink(missing_ok=True)
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def write(cache: Path, path: Path, text: str) -> None:
-    """Write a file whole or not at all: beside the results first, then moved into place."""
+    """Write a file whole or not at all: in the cache first, then moved into place."""
     part = cache / f"part-{path.name}"
     try:
         with part.open("w", encoding="utf-8", newline="\n") as file:
@@ -128,11 +89,3 @@ def quoted(frame: Any) -> Any:
     "column,rows\n'=1+1,-1\nitem,2\n"
     """
     return frame.map(lambda cell: "'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA) else cell)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

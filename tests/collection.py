@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 from nbformat import v4
 
-from icsat_helpers.execution import MIME
+from icsat_helpers.results import MIME
 
 STUDY = "Tiny & <b>Co</b>"
 PARAMETERS = """period: str = ""

@@ -20,10 +20,11 @@ import nbformat
 import pytest
 from collection import PARAMETERS, SAY_RUN, STUDY, node, say_finding, write, write_study
 
-from icsat_helpers import batch, evidence, execution, results, scrub
-from icsat_helpers.execution import MIME, Outcome
-from icsat_helpers.parameters import Notebook, RequestError, declarations
+from icsat_helpers import batch, execution, results
+from icsat_helpers.execution import Outcome
+from icsat_helpers.parameters import Notebook, RequestError, declarations, values
 from icsat_helpers.plans import ROOT, Request
+from icsat_helpers.results import MIME
 
 READ_FINDINGS = (
     "import json, pathlib\n"
@@ -233,13 +234,18 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     return fake
 
 
-def refused(request: Request, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return what was said; no kernel may have been asked for, nothing may have been written."""
-    monkeypatch.setattr(batch, "execute", lambda *_: pytest.fail("a notebook was started"))
-    assert batch.run(request) == 2
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err + said.out
-    return said.err
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Request], str]:
+    """Return what a request is refused with; no kernel may be asked for."""
+
+    def said(request: Request) -> str:
+        monkeypatch.setattr(batch, "execute", lambda *_: pytest.fail("a notebook was started"))
+        assert batch.run(request) == 2
+        words = capsys.readouterr()
+        assert "Traceback" not in words.err + words.out
+        return words.err
+
+    return said
 
 
 @pytest.mark.parametrize(
@@ -247,6 +253,7 @@ def refused(request: Request, capsys: pytest.CaptureFixture[str], monkeypatch: p
     [
         ({"parameters": ("draw=3",)}, r"no.*parameter 'draw'.*did you mean draws"),
         ({"parameters": ("draws=many",)}, r"--parameter draws: 'many' is not a whole number"),
+        ({"parameters": ("draws=1.5",)}, r"--parameter draws: '1.5' is not a whole number"),
         ({"parameters": ("draws",)}, r"NAME=VALUE"),
         ({"parameters": ("period=2026Q1",)}, r"--parameter period: use PERIOD"),
         ({"parameters": ("language=xx",)}, r"language: 'xx' is not en, fr, de"),
@@ -263,13 +270,9 @@ def refused(request: Request, capsys: pytest.CaptureFixture[str], monkeypatch: p
     ],
 )
 def test_refused_in_words_before_anything_runs(
-    request_: Request,
-    changes: dict[str, Any],
-    words: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    request_: Request, changes: dict[str, Any], words: str, refused: Callable[[Request], str]
 ) -> None:
-    assert re.search(words, refused(replace(request_, **changes), capsys, monkeypatch))
+    assert re.search(words, refused(replace(request_, **changes)))
     assert not Path(request_.output).exists()
 
 
@@ -284,31 +287,23 @@ def test_refused_in_words_before_anything_runs(
     ],
 )
 def test_a_notebook_needs_one_parameters_cell(
-    request_: Request,
-    broken: nbformat.NotebookNode,
-    words: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    request_: Request, broken: nbformat.NotebookNode, words: str, refused: Callable[[Request], str]
 ) -> None:
     write(request_.collection, n02_bad=broken)
-    assert f"02-bad.ipynb {words}" in refused(request_, capsys, monkeypatch).replace(": the `parameters` cell", "")
+    assert f"02-bad.ipynb {words}" in refused(request_).replace(": the `parameters` cell", "")
 
 
-def test_two_parameters_cells_are_refused(
-    request_: Request, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_parameters_cells_are_refused(request_: Request, refused: Callable[[Request], str]) -> None:
     made = node(PARAMETERS)
     made.cells[-1].metadata["tags"] = ["parameters"]
     write(request_.collection, n02_bad=made)
-    assert "has 2 cells tagged" in refused(request_, capsys, monkeypatch)
+    assert "has 2 cells tagged" in refused(request_)
 
 
-def test_every_problem_of_a_study_is_told(
-    request_: Request, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_problem_of_a_study_is_told(request_: Request, refused: Callable[[Request], str]) -> None:
     table = Path(request_.study) / "unit_scores.csv"
     table.write_text("period,unit_id,measure,value\n2026Q7,U1,internal,3\n2026Q2,U1,internal,many\n")
-    said = refused(request_, capsys, monkeypatch)
+    said = refused(request_)
     assert "2026Q7" in said
     assert "many" in said
 
@@ -316,33 +311,25 @@ def test_every_problem_of_a_study_is_told(
 @pytest.mark.parametrize("file", ["findings.json", "manifest.json"])
 @pytest.mark.parametrize("key", ["study", "site"])
 def test_a_folder_of_another_study_is_refused(
-    request_: Request,
-    file: str,
-    key: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    request_: Request, file: str, key: str, refused: Callable[[Request], str]
 ) -> None:
     place(request_).mkdir(parents=True)
     (place(request_) / file).write_text(json.dumps({key: "Somebody else's"}), encoding="utf-8")
-    said = refused(request_, capsys, monkeypatch)
+    said = refused(request_)
     assert "Somebody else's" in said
     assert (place(request_) / file).read_text() == json.dumps({key: "Somebody else's"})
 
 
-def test_a_second_run_into_the_folder_is_refused(
-    request_: Request, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_run_into_the_folder_is_refused(request_: Request, refused: Callable[[Request], str]) -> None:
     cache = Path(request_.output) / ".cache" / "2026Q2"
     cache.mkdir(parents=True)
     with filelock.FileLock(cache / "running"):
-        assert "Another run is writing" in refused(request_, capsys, monkeypatch)
+        assert "Another run is writing" in refused(request_)
 
 
-def test_an_output_that_cannot_be_a_folder_is_refused(
-    request_: Request, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_output_that_cannot_be_a_folder_is_refused(request_: Request, refused: Callable[[Request], str]) -> None:
     Path(request_.output).write_text("a file")
-    assert "cannot be written to" in refused(request_, capsys, monkeypatch)
+    assert "cannot be written to" in refused(request_)
 
 
 @pytest.mark.usefixtures("no_kernels")
@@ -425,10 +412,10 @@ def test_an_unfinished_run_is_not_built_upon(request_: Request) -> None:
 
 
 def test_two_sites_in_one_folder_are_refused(
-    request_: Request, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    request_: Request, monkeypatch: pytest.MonkeyPatch, refused: Callable[[Request], str]
 ) -> None:
     monkeypatch.setattr(batch, "prepare", lambda request, site, real=batch.prepare: real(request))
-    assert "share one folder" in refused(replace(request_, sites=("A b", "a-B")), capsys, monkeypatch)
+    assert "share one folder" in refused(replace(request_, sites=("A b", "a-B")))
 
 
 def test_interrupting_ends_the_kernels_too(request_: Request) -> None:
@@ -486,17 +473,13 @@ def test_what_comes_out_must_be_what_was_asked(payloads: list[Any], words: str) 
         execution.gather(with_outputs(*payloads), "01-x", RUN)
 
 
-def test_helpers_agree_on_the_type_that_findings_travel_as() -> None:
-    assert execution.MIME == evidence.MIME
-
-
 def test_paths_go_but_base64_stays() -> None:
     shown = {"/root": "~", "/root/some": "."}
-    assert scrub.without_paths(["/root/some/a file:///root/b x=/root", "ab/root/some+/root"], shown) == [
+    assert execution.without_paths(["/root/some/a file:///root/b x=/root", "ab/root/some+/root"], shown) == [
         "./a file://~/b x=~",
         "ab/root/some+/root",
     ]
-    assert scrub.without_paths("/rootless", shown) == "/rootless"
+    assert execution.without_paths("/rootless", shown) == "/rootless"
 
 
 @pytest.mark.parametrize(
@@ -509,12 +492,10 @@ def test_paths_go_but_base64_stays() -> None:
     ],
 )
 def test_frames_name_modules_not_folders(file: str, module: str) -> None:
-    assert scrub.frames([f"\x1b[31mFile {file}:12\x1b[0m, in f(x)\n  12 secret = 'value'"]) == [f"{module}:12 in f"]
+    assert execution.frames([f"\x1b[31mFile {file}:12\x1b[0m, in f(x)\n  12 secret = 'value'"]) == [f"{module}:12 in f"]
 
 
 def test_parameters_of_two_types_are_refused() -> None:
-    from icsat_helpers.parameters import values
-
     two = [Notebook("01-a", "", "", {"draws": "int"}, 0), Notebook("02-b", "", "", {"draws": "float"}, 0)]
     with pytest.raises(RequestError, match="as float and as int"):
         values(["draws=3"], two)
@@ -525,8 +506,6 @@ def test_parameters_of_two_types_are_refused() -> None:
     [("str", "3", "3"), ("int", "3", 3), ("float", "3", 3.0), ("bool", "True", True), ("list", "[1]", [1])],
 )
 def test_parameters_take_the_declared_type(kind: str, text: str, value: Any) -> None:
-    from icsat_helpers.parameters import values
-
     declared = declarations(f"x: {kind} = None")
     found = values([f"x={text}"], [Notebook("01-a", "", "", declared, 0)])["x"]
     assert (found, type(found)) == (value, type(value))

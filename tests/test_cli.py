@@ -89,6 +89,13 @@ def test_check_says_what_can_be_answered(tmp_path: Path, capsys: pytest.CaptureF
     assert any(line.startswith("H1 ") and "cannot be answered: " in line for line in questions)
 
 
+def test_check_says_where_a_notebook_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(ROOT / "data" / "example")]) == 0
+    for line in capsys.readouterr().out.splitlines()[1:]:
+        there = (ROOT / "notebooks" / f"{line.split()[1]}.ipynb").exists()
+        assert line.endswith("can be answered" if there else "can be answered (no notebook for it yet)")
+
+
 @pytest.mark.parametrize(
     ("effect", "words"),
     [

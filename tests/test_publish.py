@@ -12,7 +12,7 @@ from collection import node
 from nbformat import v4
 
 from icsat_helpers import publish
-from icsat_helpers.execution import MIME
+from icsat_helpers.results import MIME
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 IMAGE = f'<img src="data:image/png;base64,{PIXEL}" alt="only = 3 of 5">'
