@@ -12,17 +12,17 @@ from icsat_helpers.plans import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-OTHER_NAMES = {"matplotlib-base": "matplotlib"}  # conda's name to ours
+OTHER_NAMES = {"matplotlib-base": "matplotlib", "python-duckdb": "duckdb"}  # conda's name to ours
 
 
 def declared() -> dict[str, str]:
     project = PROJECT["project"]
     lines = [
         *project["dependencies"],
-        *project["optional-dependencies"]["test"],
+        *[line for extra in project["optional-dependencies"].values() for line in extra],
         *PROJECT["dependency-groups"]["build"],
     ]
-    return dict(re.fullmatch(r"([\w-]+)(.*)", line).groups() for line in lines)
+    return dict(re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", line).groups() for line in lines)
 
 
 def test_conda_gets_the_same_bounds() -> None:
