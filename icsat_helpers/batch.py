@@ -1,30 +1,33 @@
-"""A run: every notebook of the collection on one study and period, and the files it leaves.
+"""A run: every notebook of the collection on one study and period, for all or site by site, and the files it leaves.
 
-Results are put in place together at the end, each file whole or not at all; `manifest.json` comes last, so
-a folder without one holds an unfinished run.
+What has run is kept as soon as it ends. Results are put in place together at the end, each file whole or not at
+all; `manifest.json` comes last, so a folder without one holds an unfinished run.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
+import contextlib
+import csv
+import io
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from importlib.metadata import distributions
-from pathlib import Path
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
-from icsat_helpers import publish, results
-from icsat_helpers.execution import Kernels, Outcome, execute, without_paths
+from icsat_helpers import cache, fingerprints, plans, records, results, workers
+from icsat_helpers.execution import without_paths
 from icsat_helpers.parameters import Notebook, RequestError
-from icsat_helpers.plans import ROOT, SUMMARY, Plan, Request, prepare
-from icsat_helpers.study import StudyError
+from icsat_helpers.plans import ROOT, SUMMARY, Plan, Request
+from icsat_helpers.records import Record
 
-_NO_INPUT = {"batch.py", "cli.py", "publish.py", "page.css", "page.html.j2"}  # no result depends on these
+Task = tuple[Notebook, str]
+"""A notebook to run, and the hash of what it is made from."""
+
+Steps = Generator[list[Task], dict[str, Record], int]
+"""A plan being carried out: yields what is to run next, is sent the records of it, returns the exit code."""
 
 
 def run(request: Request) -> int:
@@ -36,37 +39,30 @@ def run(request: Request) -> int:
         0 every notebook ended well; 1 some failed, or the results could not be written; 2 refused before
         anything ran.
     """
-    try:
-        plans = [prepare(request, site) for site in request.sites or ("",)]
-        if len({plan.folder for plan in plans}) < len(plans):
-            raise RequestError("Two of the sites would share one folder; run them with an --output each.")
-    except (RequestError, StudyError) as refused:
-        return _say(2, str(refused))
-    return max([carry_out(plan) for plan in plans])
-
-
-def carry_out(plan: Plan) -> int:
-    """Run a plan alone in its folder, and return the exit code."""
-    import filelock
-
-    try:
-        results.open_cache(plan.cache)
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(plan.cache / "running", timeout=0).acquire()
-    except filelock.Timeout:
-        return _say(2, f"Another run is writing to {plan.folder} at this moment; this one is refused.")
-    except OSError as error:
-        return _say(2, f"The output folder {plan.folder} cannot be written to: {error.strerror}.")
-    kernels = Kernels(ROOT)
-    with lock:
+    with contextlib.ExitStack() as stack:
         try:
-            return _run_and_publish(plan, kernels)
-        except OSError as error:
-            return _say(1, f"The results could not be written to {plan.folder}: {error.strerror or error}.")
+            asked = plans.collect(request)
+            imported = {name for notebook in asked.notebooks for name in notebook.imports}
+            here = workers.open_workers(request.scheduler, request.jobs, imported)
+            stack.callback(here.close)
+            study = cache.Source(request.study, request.period, here.start)
+            checked = plans.check(request, study)
+            made, told = plans.plan(request, asked, checked, study.folder)
+            for plan in made:
+                stack.enter_context(_alone(plan))
+        except RequestError as refused:
+            return _say(2, str(refused))
         except KeyboardInterrupt:
-            return _say(1, "Stopped; the results are not complete. The next run makes them anew.")
-        finally:
-            kernels.close()
+            return _say(1, "Stopped before anything ran.")
+        for line in told:
+            print(line)
+        try:
+            plans.remember(request, checked)
+            return _carry_out(made, here, study)
+        except OSError as error:
+            return _say(1, f"The results could not be written to {request.output}: {error.strerror or error}.")
+        except KeyboardInterrupt:
+            return _say(1, "Stopped; the results are not complete. The next run makes what is missing.")
 
 
 def _say(code: int, why: str) -> int:
@@ -74,100 +70,176 @@ def _say(code: int, why: str) -> int:
     return code
 
 
-def _run_and_publish(plan: Plan, kernels: Kernels) -> int:
+@contextlib.contextmanager
+def _alone(plan: Plan) -> Generator[None]:
+    """Open a plan's folder for this run alone."""
+    import filelock
+
+    try:
+        results.open_cache(plan.cache)
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(plan.cache / "running", timeout=0).acquire()
+    except filelock.Timeout:
+        raise RequestError(f"Another run is writing to {plan.folder} at this moment; this one is refused.") from None
+    except OSError as error:
+        raise RequestError(f"The output folder {plan.folder} cannot be written to: {error.strerror}.") from None
+    with lock:
+        yield
+
+
+def _carry_out(made: Sequence[Plan], here: Any, study: cache.Source) -> int:
+    """Carry out every plan: a site's notebooks side by side, the next site's as soon as there is room."""
+    from tqdm import tqdm
+
+    # A bar where somebody looks on, plain lines elsewhere (`disable=None` asks whether stderr is a terminal).
+    bar = tqdm(total=sum(len(plan.chosen) for plan in made), unit="notebook", leave=False, disable=None)
+
+    def tell(line: str, steps: int = 0) -> None:
+        bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+        bar.update(steps)
+
+    pending: dict[Future[Any], tuple[_UnderWay, Task]] = {}
+    under_way = []
+    waiting = list(reversed(made))
+    with bar:
+        while waiting or pending:
+            while waiting and len(pending) < here.room:
+                under_way.append(_UnderWay(waiting.pop(), study, tell))
+                pending |= under_way[-1].submit(here, {})
+            for future in wait(pending, return_when=FIRST_COMPLETED).done if pending else ():
+                mine, (notebook, made_from) = pending.pop(future)
+                outcome = workers.outcome(future, notebook.name)
+                tell(mine.place + _line(outcome.name, outcome.ended, outcome.seconds, outcome.error), 1)
+                known = records.record(mine.plan, notebook, made_from, outcome)
+                if outcome.ended == "ok":
+                    records.keep(mine.plan, known)
+                pending |= mine.take(here, known)
+    return max(each.code for each in under_way)
+
+
+class _UnderWay:
+    """A plan between its start and its exit code."""
+
+    def __init__(self, plan: Plan, study: cache.Source, tell: Callable[..., None]) -> None:
+        self.plan, self.code = plan, 0
+        self.place = f"{plan.identity['site']}: " if plan.request.by_site or len(plan.request.sites) > 1 else ""
+        self._steps = _steps(plan, study, lambda line, *steps: tell(self.place + line, *steps))
+        self._left: set[str] = set()
+        self._made: dict[str, Record] = {}
+        next(self._steps)
+
+    def submit(self, here: Any, made: dict[str, Record]) -> dict[Future[Any], tuple[_UnderWay, Task]]:
+        """Go on with what was made, to where notebooks must run, and start them."""
+        try:
+            tasks = self._steps.send(made)
+        except StopIteration as end:
+            self.code = end.value
+            return {}
+        self._left, self._made = {notebook.name for notebook, _ in tasks}, {}
+        return {here.submit(task[0], self.plan): (self, task) for task in tasks}
+
+    def take(self, here: Any, known: Record) -> dict[Future[Any], tuple[_UnderWay, Task]]:
+        """Take the record of one notebook; go on when it was the last of them."""
+        self._made[known["name"]] = known
+        return self.submit(here, self._made) if self._made.keys() == self._left else {}
+
+
+def _steps(plan: Plan, study: cache.Source, tell: Callable[..., None]) -> Steps:
+    """Run what has changed, then the summary if anything it reads has, and publish."""
+    yield []  # to be started by the first `send`
     results.remove(plan.cache.glob("part-*"))  # what a killed run left half written
-    records, found = results.earlier(plan.folder)
-    inputs = {notebook.name: _inputs(plan, notebook) for notebook in plan.notebooks}
-    kept = _kept(plan, records, inputs)
-    chosen = {*plan.chosen}
-    if SUMMARY in records and SUMMARY in inputs:
-        chosen.add(SUMMARY)  # what sums up the others is out of date as soon as one of them runs
-    first = [notebook for notebook in plan.notebooks if notebook.name in chosen - {SUMMARY}]
-    last = [notebook for notebook in plan.notebooks if notebook.name in chosen & {SUMMARY}]
-    outcomes = _execute(plan, first, kernels, len(chosen))
+    earlier = records.standing(plan)
+    tasks = {each.name: (each, records.inputs(plan, each)) for each in plan.notebooks if each.name != SUMMARY}
+    known = {name: earlier[name] for name, (_, now) in tasks.items() if records.unchanged(plan, earlier.get(name), now)}
+    again = [name for name in tasks if name in plan.chosen and (plan.request.force or name not in known)]
+    for name in sorted(earlier.keys() - {*known, *again, SUMMARY}):
+        tell(f"{name}: its earlier results are dropped, for what they were made from has changed.")
+    for name in sorted({*plan.chosen} & known.keys() - {*again}):
+        tell(f"{name:<28} unchanged", 1)
+    if again:
+        _hold(plan, study)
+        known |= yield [tasks[name] for name in again]
 
-    # From here until the manifest is written again, the run is unfinished.
-    results.remove([plan.folder / "manifest.json"])
-    _put_json(plan, "findings.json", plan.identity | _merged(found, kept, outcomes.values()))
-    outcomes |= _execute(plan, last, kernels, len(chosen), done=len(first))
-    _put(plan, "data-changes.csv", results.quoted(plan.changes).to_csv(index=False, lineterminator="\n"))
-    _put_pages(plan, outcomes, kept)
-    records = {name: records[name] for name in kept}
-    for notebook in (each for each in plan.notebooks if each.name in outcomes):
-        outcome = outcomes[notebook.name]
-        records[notebook.name] = {
-            "name": notebook.name, "ended": outcome.ended, "seconds": outcome.seconds, "sha256": notebook.sha256,
-            "inputs": inputs[notebook.name], "error": outcome.error,
-        }  # fmt: skip
-    _put_json(plan, "manifest.json", _manifest(plan, [records[name] for name in sorted(records)]))
+    summary = next((each for each in plan.notebooks if each.name == SUMMARY), None)
+    if summary and (SUMMARY in plan.chosen or SUMMARY in earlier):
+        found = records.merged(known.values())
+        before = results.folder(
+            plan.folder.parents[bool(plan.identity["site"])], plan.study.before, plan.identity["site"]
+        )
+        now = records.inputs(plan, summary, found, fingerprints.of_file(before / "findings.json"))
+        if records.unchanged(plan, earlier.get(SUMMARY), now) and not (again or plan.request.force):
+            known[SUMMARY] = earlier[SUMMARY]
+            tell(f"{SUMMARY:<28} unchanged", 1)
+        else:
+            _hold(plan, study)
+            _begin(plan, known)
+            _put_json(plan, "findings.json", plan.identity | found)
+            known |= yield [(summary, now)]
+    _publish(plan, study, known)
 
-    failed = sorted(name for name, outcome in outcomes.items() if outcome.ended != "ok")
-    print(plan.folder / "index.html", f"(without {', '.join(failed)})" if failed else "")
+    failed = sorted(name for name in {*again, SUMMARY} & known.keys() if known[name]["ended"] != "ok")
+    tell(f"{plan.folder / 'index.html'} {'(without ' + ', '.join(failed) + ')' if failed else ''}".rstrip())
     return 1 if failed else 0
 
 
-def _kept(plan: Plan, records: Mapping[str, dict[str, Any]], inputs: Mapping[str, str]) -> list[str]:
-    """Return the notebooks that do not run and whose results still stand; tell of those that do not."""
-    kept = []
-    for name in sorted(records.keys() - {*plan.chosen, SUMMARY}):
-        same = records[name]["ended"] == "ok" and records[name]["inputs"] == inputs.get(name)
-        if same and (plan.folder / f"{name}.ipynb").is_file():
-            kept.append(name)
-        else:
-            print(f"{name}: its earlier results are dropped, for what they were made from has changed.")
-    return kept
-
-
-def _execute(
-    plan: Plan, notebooks: Sequence[Notebook], kernels: Kernels, total: int, done: int = 0
-) -> dict[str, Outcome]:
-    """Run notebooks side by side; report each as it ends."""
-    from tqdm import tqdm
-
-    outcomes: dict[str, Outcome] = {}
-    # A bar where somebody looks on, plain lines elsewhere (`disable=None` asks whether stderr is a terminal).
-    bar = tqdm(total=total, initial=done, unit="notebook", leave=False, disable=None)
-    with bar, ThreadPoolExecutor(plan.request.jobs) as pool:
-        running = [pool.submit(execute, each, plan, kernels) for each in notebooks]
-        try:
-            for future in as_completed(running):
-                outcome = future.result()
-                outcomes[outcome.name] = outcome
-                bar.write(_line(outcome), file=sys.stdout)
-                sys.stdout.flush()
-                bar.update()
-        except BaseException:
-            kernels.stop()  # else the pool would wait for notebooks that nobody wants any more
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return outcomes
-
-
-def _line(outcome: Outcome) -> str:
-    line = f"{outcome.name:<28} {outcome.ended:<9} {outcome.seconds:6.1f} s"
-    if outcome.error is None:
+def _line(name: str, ended: str, seconds: float, error: Mapping[str, Any] | None) -> str:
+    line = f"{name:<28} {ended:<9} {seconds:6.1f} s"
+    if error is None:
         return line
-    where = f" in cell {outcome.error['cell']}" if outcome.error["cell"] else ""
-    return f"{line}  {outcome.error['type']}{where}: {outcome.error['message']}"
+    where = f" in cell {error['cell']}" if error["cell"] else ""
+    return f"{line}  {error['type']}{where}: {error['message']}"
 
 
-def _merged(found: Mapping[str, Any], kept: Sequence[str], outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Return what was found now with what is kept, in the notebooks' order."""
-    merged = {key: [each for each in found.get(key, ()) if each["notebook"] in kept] for key in ("findings", "metrics")}
-    for outcome in outcomes:
-        merged["findings"] += outcome.findings
-        merged["metrics"] += outcome.metrics
-    return {key: sorted(entries, key=lambda each: str(each["notebook"])) for key, entries in merged.items()}
+def _hold(plan: Plan, study: cache.Source) -> None:
+    """See to it that the cleaned study is held for this plan's kernels."""
+    key = plan.study.key
+    if not key or results.read_json(plan.held / "study.json").get("key") != key:
+        cache.hold(study.load(plan.identity["site"]), plan.held, key)
 
 
-def _put_pages(plan: Plan, outcomes: Mapping[str, Outcome], kept: Sequence[str]) -> None:
+def _begin(plan: Plan, known: Mapping[str, Record]) -> None:
+    """Begin to publish: from here until the manifest is written the folder is unfinished, and nothing is lost."""
+    for each in known.values():
+        if each["ended"] == "ok" and "notebook" not in each:
+            records.keep(plan, each)
+    results.remove([plan.folder / "manifest.json"])
+
+
+def _publish(plan: Plan, study: cache.Source, known: dict[str, Record]) -> None:
+    """Put all files of a run in place, unless they are there and would be the same."""
+    state = records.state(plan, known)
+    manifest = results.read_json(plan.folder / "manifest.json")
+    good = [name for name in sorted(known) if known[name]["ended"] == "ok"]
+    files = [
+        "index.html",
+        "findings.json",
+        "data-changes.csv",
+        *(f"{n}.{kind}" for n in good for kind in ("html", "ipynb")),
+    ]
+    if manifest.get("state") == state and all((plan.folder / name).is_file() for name in files):
+        return
+    _hold(plan, study)
+    _begin(plan, known)
+    _put_json(plan, "findings.json", plan.identity | records.merged(known.values()))
+    changes = results.read_json(plan.held / "study.json")["changes"]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(results.quoted, [changes["columns"], *changes["data"]]))
+    _put(plan, "data-changes.csv", text.getvalue())
+    _put_pages(plan, known, good)
+    _put_json(plan, "manifest.json", _manifest(plan, [known[name] for name in sorted(known)], state))
+    records.forget(plan)
+
+
+def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str]) -> None:
     """Write each notebook executed and rendered, and the document of all; remove what is no longer."""
     import nbformat
 
-    nodes = {name: nbformat.read(plan.folder / f"{name}.ipynb", as_version=4) for name in kept}
-    nodes |= {name: outcome.notebook for name, outcome in outcomes.items() if outcome.notebook is not None}
-    names = sorted({*outcomes, *kept})  # the summary is number 00: first to be read
-    pages = [publish.render(name, nodes[name]) if name in nodes else publish.missing(name) for name in names]
+    from icsat_helpers import publish
+
+    nodes = {name: nbformat.from_dict(records.node(plan, known[name])) for name in good}
+    # In the order of their names the summary, number 00, is the first to be read.
+    pages = [publish.render(name, nodes[name]) if name in nodes else publish.missing(name) for name in sorted(known)]
     study, place = plan.identity["study"], " · ".join(filter(None, [plan.identity["period"], plan.identity["site"]]))
     for page in (page for page in pages if page.name in nodes):
         _put(plan, f"{page.name}.ipynb", nbformat.writes(nodes[page.name]) + "\n")
@@ -186,15 +258,7 @@ def _put_json(plan: Plan, name: str, content: Mapping[str, Any]) -> None:
     _put(plan, name, json.dumps({"contract": 1, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _inputs(plan: Plan, notebook: Notebook) -> str:
-    """Return one hash of all that a notebook's results depend on."""
-    # What the study's files hold matters, not where they lie.
-    values = plan.values_for(notebook) | {"study": "", "output": ""}
-    everything = [plan.identity, values, plan.data, notebook.sha256, _helpers(), _packages()]
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
-
-
-def _manifest(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
+def _manifest(plan: Plan, known: list[Record], state: str) -> dict[str, Any]:
     git = ["git", "rev-parse", "HEAD"]
     try:
         commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -204,24 +268,10 @@ def _manifest(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
         **plan.identity,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "parameters": without_paths(plan.values, plan.shown),
-        "data": plan.data,
-        "notebooks": records,
+        "data": plan.study.sha256,
+        "notebooks": [records.published(each) for each in known],
         "git_commit": commit,
         "python": sys.version.split()[0],
-        "packages": _packages(),
+        "packages": fingerprints.packages(),
+        "state": state,
     }
-
-
-@functools.cache
-def _helpers() -> str:
-    """Return one hash of this package's files, but for those that only run and publish."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc" and path.name not in _NO_INPUT:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-@functools.cache
-def _packages() -> dict[str, str]:
-    return dict(sorted((each.metadata["Name"], each.version) for each in distributions()))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from icsat_helpers import answers
+from icsat_helpers.cache import held
 from icsat_helpers.periods import period_end, period_label, period_number
 from icsat_helpers.schemas import ADDED, MERGED_ON
 from icsat_helpers.settings import Item
@@ -29,7 +30,7 @@ _LABELS = {"t": "period", "started_t": "started", "ended_t": "ended"}
 """The columns of period numbers, and the labels they are read from."""
 
 
-def load(folder: str | Path, period: str | int = "", site: str = "") -> Study:
+def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draft | None = None) -> Study:
     """Return a study, checked and clean, with nothing later than `period`.
 
     Parameters
@@ -41,13 +42,18 @@ def load(folder: str | Path, period: str | int = "", site: str = "") -> Study:
     site
         Keep only people and answers of this site's units; units, goals and programmes stay whole,
         for providers may sit elsewhere.
+    draft
+        The study as `tables.read` has read it; it stays as it is.
 
     Raises
     ------
     StudyError
         With every problem there is.
     """
-    draft, t, kept = _prepared(folder, str(period), str(site))
+    found = held(find(folder), str(period), str(site))  # in a kernel of a run
+    if found is not None:
+        return found
+    draft, t, kept = _prepared(folder, str(period), str(site), draft)
     if draft.problems:
         raise StudyError(draft.problems)
     tables = {table: _finished(draft, table, frame, t) for table, frame in kept.items()}
@@ -61,9 +67,11 @@ def check(folder: str | Path) -> list[Problem]:
     return _prepared(folder, "", "")[0].problems
 
 
-def _prepared(folder: str | Path, period: str, site: str) -> tuple[Draft, int, dict[str, pd.DataFrame]]:
+def _prepared(
+    folder: str | Path, period: str, site: str, draft: Draft | None = None
+) -> tuple[Draft, int, dict[str, pd.DataFrame]]:
     """Return a study as read, the number of the period, and the rows up to it with answers as numbers."""
-    draft = read(find(folder))
+    draft = read(find(folder)) if draft is None else draft.copy()
     readable = not draft.problems
     for table, frame in draft.frames.items():
         for column in [name for name in ADDED.get(table, {}) if name in _LABELS]:

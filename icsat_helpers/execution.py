@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
 import re
 import socket
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from icsat_helpers.cache import VARIABLE
+from icsat_helpers.kernels import Kernels
 from icsat_helpers.parameters import Notebook
 from icsat_helpers.plans import Plan
 from icsat_helpers.results import MIME
@@ -37,7 +34,8 @@ class Outcome:
     """How a notebook ended: ``"ok"``, ``"failed"`` or ``"timed out"``.
 
     `notebook` is the executed one, scrubbed, where it ended well; `error` says where it did not: ``type``, ``message``,
-    ``cell`` (number in the notebook's file, from 1) and ``frames``. Findings and metrics are the contract's.
+    ``cell`` (number in the notebook's file, from 1) and ``frames``. Findings and metrics are the contract's. `tables`
+    are those it asked the study for, None where it does not say.
     """
 
     name: str
@@ -47,56 +45,12 @@ class Outcome:
     error: dict[str, Any] | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    tables: list[str] | None = None
 
 
-class Kernels:
-    """The kernels of one run: of this very interpreter, starting in `folder`, their files in a private folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        # IPython's folder too, so that nobody's profile plays a part; short, for socket names must be.
-        self._home = tempfile.TemporaryDirectory(prefix="icsat-", ignore_cleanup_errors=True)
-        self._numbers = itertools.count()
-        self._running: list[subprocess.Popen[bytes]] = []
-        self._stopped = threading.Event()
-
-    def manager(self, deadline: float) -> type:
-        """Return the kernel manager class that papermill hands on to nbclient; `deadline` is in monotonic time."""
-        from jupyter_client.kernelspec import KernelSpec
-        from jupyter_client.manager import AsyncKernelManager
-
-        kernels = self
-        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        environment |= {"IPYTHONDIR": self._home.name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-
-        class Manager(AsyncKernelManager):
-            # Sockets in a private folder rather than ports that any user of the machine can reach.
-            transport = "tcp" if sys.platform == "win32" else "ipc"
-
-            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-                # Not an installed kernelspec: a user's own `python3` may be another Python.
-                command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-                self._kernel_spec = KernelSpec(argv=command, language="python", display_name="Python 3")
-                self.connection_file = os.path.join(kernels._home.name, f"{next(kernels._numbers)}.json")
-                await super().start_kernel(**options, env=os.environ | environment)
-                process = self.provisioner.process  # type: ignore[union-attr]
-                asyncio.get_running_loop().call_later(deadline - time.monotonic(), process.kill)
-                kernels._running.append(process)
-                if kernels._stopped.is_set():
-                    process.kill()
-
-        return Manager
-
-    def stop(self) -> None:
-        """Kill every kernel, those too that are only starting; papermill notices within a second."""
-        self._stopped.set()
-        for process in self._running:
-            process.kill()
-
-    def close(self) -> None:
-        """Kill every kernel and remove what they shared."""
-        self.stop()
-        self._home.cleanup()
+def failed(name: str, kind: str, message: str) -> Outcome:
+    """Return the outcome of a notebook that could not be run."""
+    return Outcome(name, "failed", 0.0, None, _problem(kind, message))
 
 
 def execute(notebook: Notebook, plan: Plan, kernels: Kernels) -> Outcome:
@@ -105,10 +59,13 @@ def execute(notebook: Notebook, plan: Plan, kernels: Kernels) -> Outcome:
 
     start, timeout, values = time.monotonic(), plan.request.timeout, plan.values_for(notebook)
     how, node, problem = "failed", None, None
-    found: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
+    found: tuple[Any, ...] = ()
     try:
-        made = _papermill(notebook, values, kernels, start + timeout)
-        found = gather(made, notebook.name, plan.identity)
+        kernels.wait()
+        start = time.monotonic()
+        manager = kernels.manager(start + timeout, {VARIABLE: str(plan.held)})
+        made = _papermill(notebook, values, kernels.folder, manager)
+        found = *gather(made, notebook.name, plan.identity), asked(made)
         how, node = "ok", scrubbed(made, values, plan.shown)
     except PapermillExecutionError as error:
         cell = error.cell_index + 1 - (error.cell_index > notebook.cell)  # papermill adds one
@@ -124,7 +81,7 @@ def _problem(kind: str, message: str, cell: int | None = None, trace: Sequence[s
     return {"type": kind, "message": safe_message(message), "cell": cell, "frames": list(trace)}
 
 
-def _papermill(notebook: Notebook, values: Mapping[str, Any], kernels: Kernels, deadline: float) -> Any:
+def _papermill(notebook: Notebook, values: Mapping[str, Any], folder: Path, manager: type) -> Any:
     import nbformat
     from papermill import execute_notebook
 
@@ -137,8 +94,8 @@ def _papermill(notebook: Notebook, values: Mapping[str, Any], kernels: Kernels, 
         language="python",
         progress_bar=False,
         start_timeout=_START_SECONDS,
-        kernel_manager_class=kernels.manager(deadline),
-        resources={"metadata": {"path": str(kernels.folder)}},
+        kernel_manager_class=manager,
+        resources={"metadata": {"path": str(folder)}},
         record_timing=False,
         shutdown_kernel="immediate",
         extra_arguments=["--HistoryManager.enabled=False"],
@@ -171,6 +128,13 @@ def gather(node: Any, name: str, run: Mapping[str, str]) -> tuple[list[dict[str,
     except ValueError:
         raise ValueError("a finding or metric holds a number that is not finite") from None
     return findings, metrics
+
+
+def asked(node: Any) -> list[str] | None:
+    """Return the tables that a notebook says it asked its study for, if it says so in its last code cell."""
+    last = [cell for cell in node.cells if cell.cell_type == "code" and cell.source.strip()][-1]
+    said = [output["data"][MIME].get("tables") for output in last.outputs if MIME in output.get("data", {})]
+    return next((sorted(map(str, tables)) for tables in said if isinstance(tables, list)), None)
 
 
 def scrubbed(node: Any, values: Mapping[str, Any], shown: Mapping[str, str]) -> Any:

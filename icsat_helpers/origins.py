@@ -8,14 +8,14 @@ from importlib.metadata import version
 from typing import Any
 
 from icsat_helpers.results import MIME
-from icsat_helpers.study import Study
+from icsat_helpers.study import ASKED, Study
 
 PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "papermill")
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Study, period, site, SHA-256 of each table, version of each package."""
+    """Study, period, site, SHA-256 of each table that was asked for, version of each package."""
 
     study: str
     period: str
@@ -29,10 +29,11 @@ class Provenance:
         body = "".join(f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items())
         run = {"period": self.period, "study": self.study, "site": self.site}
         text = "\n".join(f"{k}: {v}" for k, v in rows.items())
-        return {MIME: {"run": run}, "text/html": f"<table>{body}</table>", "text/plain": text}
+        return {MIME: {"run": run, "tables": sorted(ASKED)}, "text/html": f"<table>{body}</table>", "text/plain": text}
 
 
 def provenance(study: Study) -> Provenance:
     """Provenance of what was made from a study."""
     versions = {name: version(name) for name in PACKAGES}
-    return Provenance(study.settings.name, study.period, study.site, dict(study.sha256), versions)
+    used = {name: value for name, value in study.sha256.items() if name in ASKED or name == "study.toml"}
+    return Provenance(study.settings.name, study.period, study.site, used, versions)

@@ -6,14 +6,13 @@ Papermill only warns of a parameter it does not find, and runs the default; here
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from icsat_helpers.settings import nearest
 
 COMMON = ("period", "study", "site", "output", "language")
 """What every notebook declares, each a plain ``str``."""
@@ -43,6 +42,8 @@ class Notebook:
         Parameter to the type it is annotated with.
     cell : int
         Index of its ``parameters`` cell.
+    imports : tuple of str
+        Modules that its cells import.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Notebook:
     sha256: str
     declared: dict[str, str]
     cell: int
+    imports: tuple[str, ...] = ()
 
 
 def read(path: Path) -> Notebook:
@@ -72,7 +74,27 @@ def read(path: Path) -> Notebook:
     missing = [name for name in COMMON if declared.get(name) != "str"]
     if missing:
         raise RequestError(f"{path.name} does not declare {', '.join(missing)} as str in its `parameters` cell.")
-    return Notebook(path.stem, raw.decode(), hashlib.sha256(raw).hexdigest(), declared, tagged[0])
+    return Notebook(path.stem, raw.decode(), hashlib.sha256(raw).hexdigest(), declared, tagged[0], imports(cells))
+
+
+def imports(cells: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    r"""Return the modules that code cells import.
+
+    Examples
+    --------
+    >>> imports([{"cell_type": "code", "source": "import pandas as pd\nfrom scipy import stats"}])
+    ('pandas', 'scipy')
+    """
+    found: set[str] = set()
+    for cell in cells:
+        with contextlib.suppress(SyntaxError):  # the notebook itself will say so
+            tree = ast.parse("".join(cell["source"]) if cell["cell_type"] == "code" else "")
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    found.add(str(node.module))
+    return tuple(sorted(found))
 
 
 def declarations(source: str, where: str = "the cell") -> dict[str, str]:
@@ -98,7 +120,7 @@ def declarations(source: str, where: str = "the cell") -> dict[str, str]:
 
 def choose(names: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the wanted of ``names`` in their own order; all of them where none is named."""
-    unknown = [f"There is no notebook {name!r}{nearest(name, names)}" for name in wanted if name not in names]
+    unknown = [f"There is no notebook {name!r}{_near(name, names)}" for name in wanted if name not in names]
     if unknown:
         raise RequestError(*unknown)
     return tuple(name for name in names if not wanted or name in wanted)
@@ -128,7 +150,7 @@ def values(asked: Iterable[str], notebooks: Sequence[Notebook]) -> dict[str, Any
         elif name in OPTIONS:
             problems.append(f"--parameter {name}: use {OPTIONS[name]} for it.")
         elif not kinds:
-            problems.append(f"No notebook that runs has a parameter {name!r}{nearest(name, known)}")
+            problems.append(f"No notebook that runs has a parameter {name!r}{_near(name, known)}")
         elif len(kinds) > 1:
             problems.append(f"--parameter {name}: the notebooks declare it as {' and as '.join(kinds)}.")
         else:
@@ -139,6 +161,21 @@ def values(asked: Iterable[str], notebooks: Sequence[Notebook]) -> dict[str, Any
     if problems:
         raise RequestError(*problems)
     return found
+
+
+def refuse_language(language: str) -> None:
+    """Raise `RequestError` for a language of the report that there is not."""
+    if language:
+        from icsat_helpers.settings import LANGUAGES
+
+        if language not in LANGUAGES:
+            raise RequestError(f"--parameter language: {language!r} is not {', '.join(LANGUAGES)}.")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    from icsat_helpers.settings import nearest  # which brings pandas with it: only to refuse
+
+    return nearest(name, known)
 
 
 def _typed(text: str, kind: str) -> Any:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from icsat_helpers import clean, parameters, results
+from icsat_helpers import fingerprints, parameters, results
+from icsat_helpers.cache import Source
 from icsat_helpers.parameters import Notebook, RequestError
-from icsat_helpers.settings import LANGUAGES
+
+if TYPE_CHECKING:
+    from icsat_helpers.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder: kernels start here, and relative paths are tried from here."""
@@ -24,7 +29,7 @@ class Request:
     """What `icsat run` was asked for; the fields are its options, the defaults are those of the command.
 
     `notebooks` and `sites` mean all where empty; `timeout` is in seconds for each notebook; `collection` is
-    the folder of the notebooks. Every run is a full one for now, so `force` changes nothing.
+    the folder of the notebooks.
     """
 
     period: str = ""
@@ -42,6 +47,41 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """The notebooks there are, in order, the names of those to run, and the values of their own parameters."""
+
+    notebooks: tuple[Notebook, ...]
+    chosen: tuple[str, ...]
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a run needs to know of a study that was read and found good.
+
+    Attributes
+    ----------
+    key : str
+        Fingerprint of what it was read from.
+    period, before : str
+        The reporting period, and the one before it.
+    sites : dict of str to int
+        People of each site, as `people_of_sites` counts them.
+    sha256 : dict of str to str
+        Of ``study.toml`` and each table.
+    """
+
+    key: str
+    name: str
+    language: str
+    minimum_group: int
+    period: str
+    before: str
+    sites: dict[str, int | None]
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One study, period and site, everything about it checked.
 
@@ -50,20 +90,17 @@ class Plan:
     identity : dict of str to str
         Period, study and site: what every notebook must say it used, and every result file names.
     folder, cache : Path
-        Where the results go; where the lock and half-written files live.
+        Where the results go; where the lock, half-written files and what is held for the kernels live.
     notebooks, chosen : tuple
         The whole collection, in order; the names of those to run.
     values : dict
         Parameters and their values, each passed to the notebooks that declare it.
     shown : dict of str to str
         Machine paths to the words that stand for them in results.
-    data : dict of str to str
-        SHA-256 of each file.
-    changes : DataFrame
-        What cleaning changed.
     """
 
     request: Request
+    study: Checked
     identity: dict[str, str]
     language: str
     folder: Path
@@ -72,23 +109,24 @@ class Plan:
     chosen: tuple[str, ...]
     values: dict[str, Any]
     shown: dict[str, str]
-    data: dict[str, str]
-    changes: Any
 
     def values_for(self, notebook: Notebook) -> dict[str, Any]:
         """Return the parameters that this notebook declares."""
         return {name: value for name, value in self.values.items() if name in notebook.declared}
 
+    @property
+    def held(self) -> Path:
+        """Where the cleaned study is held for the kernels."""
+        return self.cache / "study"
 
-def prepare(request: Request, site: str = "") -> Plan:
-    """Check everything that can be wrong with a request before a kernel starts.
+
+def collect(request: Request) -> Collection:
+    """Check the options and the notebooks.
 
     Raises
     ------
     RequestError
         In words, naming the culprit.
-    StudyError
-        With every problem of the study.
     """
     _refuse_options(request)
     paths = sorted(request.collection.glob("[0-9][0-9]-*.ipynb"))
@@ -97,37 +135,130 @@ def prepare(request: Request, site: str = "") -> Plan:
     chosen = parameters.choose([path.stem for path in paths], request.notebooks)
     notebooks = tuple(parameters.read(path) for path in paths)
     values = parameters.values(request.parameters, [each for each in notebooks if each.name in chosen])
-    if values.get("language", "en") not in LANGUAGES:
-        raise RequestError(f"--parameter language: {values['language']!r} is not {', '.join(LANGUAGES)}.")
+    parameters.refuse_language(values.get("language", ""))
+    return Collection(notebooks, chosen, values)
 
-    study = clean.load(request.study, request.period, site)
-    identity = {"period": study.period, "study": study.settings.name, "site": study.site}
-    source, output = study.folder.resolve(), Path(request.output).resolve()
-    folder = results.folder(output, study.period, study.site)
+
+def check(request: Request, study: Source) -> Checked:
+    """Return what a run needs to know of a study; as it is remembered where nothing has changed, else read.
+
+    Raises
+    ------
+    RequestError
+        With every problem of the study.
+    """
+    output = Path(request.output).resolve()
+    known = results.read_json(_memory(request))
+    key = fingerprints.of_study(study.folder, output)
+    if key and known.get("key") == key and {*request.sites} <= {*known["sites"]}:
+        return Checked(**known)
+    from icsat_helpers.study import StudyError
+
+    try:
+        whole = study.load()
+        sites = people_of_sites(whole)
+        for site in {*request.sites} - {*sites}:
+            study.load(site)  # refused, with the sites that there are
+    except StudyError as refused:
+        raise RequestError(*map(str, refused.problems)) from None
+    if key != fingerprints.of_study(study.folder, output):
+        key = ""  # it was changed while it was read: not to be remembered
+    settings = whole.settings
+    return Checked(
+        key, settings.name, settings.language, settings.minimum_group, whole.period, whole.label(whole.t - 1), sites,
+        whole.sha256,
+    )  # fmt: skip
+
+
+def _memory(request: Request) -> Path:
+    return Path(request.output) / ".cache" / f"checked-{results.slug(request.period or 'latest')}.json"
+
+
+def remember(request: Request, checked: Checked) -> None:
+    """Write down what is known of a study, for the next run on the same files."""
+    import filelock
+
+    path = _memory(request)
+    if checked.key and results.read_json(path).get("key") != checked.key:
+        with filelock.FileLock(path.parent / "remembering"):  # runs of other periods and sites write here too
+            results.remove(path.parent.glob("part-*"))
+            results.write(path.parent, path, json.dumps(asdict(checked)))
+
+
+def people_of_sites(study: Study) -> dict[str, int | None]:
+    """Return how many people each site's results describe; None where the study does not say.
+
+    Those who answered for its units; in a study without such answers those of `people`, else the ``n`` of the scores.
+    """
+    units = study.table("units").set_index("unit_id")
+    if "site" not in units:
+        return {}
+    site_of = units["site"].dropna()
+    names = sorted(site_of.unique())
+    for columns in ({"service_ratings": "customer_unit", "morale": "unit_id"}, {"people": "unit_id"}):
+        tables = [(study.table(name), unit) for name, unit in columns.items() if len(study.table(name))]
+        people = {
+            (site, person)
+            for t, unit in tables
+            for site, person in zip(t[unit].map(site_of), t["person_id"], strict=True)
+        }
+        if people:
+            counts = Counter(site for site, _ in people)
+            return {name: counts[name] for name in names}
+    scores = study.table("unit_scores").reindex(columns=["unit_id", "n"])
+    most = scores.groupby("unit_id")["n"].max().groupby(site_of).sum(min_count=1).reindex(names)
+    return {name: None if math.isnan(n) else int(n) for name, n in most.items()}
+
+
+def plan(request: Request, chosen: Collection, checked: Checked, folder: Path) -> tuple[list[Plan], list[str]]:
+    """Return a plan for each site asked for, or the one for all; and what was left out, in words.
+
+    Raises
+    ------
+    RequestError
+        If no site may be reported, two share a folder, or a folder holds other results.
+    """
+    sites, told = request.sites or ("",), []
+    if request.by_site:
+        small = {name for name, n in checked.sites.items() if n is not None and n < checked.minimum_group}
+        sites = tuple(name for name in checked.sites if name not in small)
+        if small:
+            told = [f"Left out, for fewer than {checked.minimum_group} people answered: {', '.join(sorted(small))}."]
+        if not sites:
+            raise RequestError("No site of `units` can be reported.", *told)
+    plans = [_plan(request, chosen, checked, folder, site) for site in sites]
+    if len({each.folder for each in plans}) < len(plans):
+        raise RequestError("Two of the sites would share one folder; run them with an --output each.")
+    return plans, told
+
+
+def _plan(request: Request, chosen: Collection, checked: Checked, source: Path, site: str) -> Plan:
+    identity = {"period": checked.period, "study": checked.name, "site": site}
+    output = Path(request.output).resolve()
+    folder = results.folder(output, checked.period, site)
     _refuse_others(folder, identity)
     # A path as notebooks get it (kernels start in the root), and what stands for it in results.
     given = {p: p.relative_to(ROOT).as_posix() if p.is_relative_to(ROOT) else str(p) for p in (source, output)}
     shown = {str(p): word if p.is_relative_to(ROOT) else p.name for p, word in given.items()}
     shown |= {str(ROOT): ".", sys.prefix: "python", str(Path.home()): "~"}
+    values = {"period": checked.period, "study": given[source], "site": site, "output": given[output]}
     return Plan(
         request,
+        checked,
         identity,
-        values.get("language") or study.settings.language,
+        chosen.values.get("language") or checked.language,
         folder,
         output / ".cache" / folder.relative_to(output),
-        notebooks,
-        chosen,
-        {"period": study.period, "study": given[source], "site": study.site, "output": given[output]} | values,
+        chosen.notebooks,
+        chosen.chosen,
+        values | chosen.values,
         {path: word for path, word in shown.items() if len(Path(path).parts) > 1},
-        study.sha256,
-        study.changes,
     )
 
 
 def _refuse_options(request: Request) -> None:
     wrong = {
-        "--by-site is not built yet; name the sites: --site NAME --site NAME.": request.by_site,
-        "--scheduler is not built yet; --jobs uses the cores of this machine.": bool(request.scheduler),
+        "--by-site runs every site; leave out --site.": request.by_site and bool(request.sites),
         f"--jobs {request.jobs}: at least 1 is needed.": request.jobs < 1,
         f"--timeout {request.timeout}: a number of seconds above 0 is needed.": not request.timeout > 0,
     }

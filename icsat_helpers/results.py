@@ -48,12 +48,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def earlier(place: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Return the manifest's record of each notebook and the findings of a finished run; nothing of another."""
-    manifest, found = read_json(place / "manifest.json"), read_json(place / "findings.json")
-    return ({each["name"]: each for each in manifest["notebooks"]}, found) if manifest and found else ({}, {})
-
-
 def open_cache(cache: Path) -> None:
     """Make the folder of locks and half-written files, readable to nobody else."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -79,13 +73,12 @@ def write(cache: Path, path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def quoted(frame: Any) -> Any:
-    r"""Return a frame whose text cells no spreadsheet takes for a formula.
+def quoted(cells: Iterable[Any]) -> list[Any]:
+    """Return a row whose text cells no spreadsheet takes for a formula.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> quoted(pd.DataFrame({"column": ["=1+1", "item"], "rows": [-1, 2]})).to_csv(index=False)
-    "column,rows\n'=1+1,-1\nitem,2\n"
+    >>> quoted(["=1+1", "item", -1])
+    ["'=1+1", 'item', -1]
     """
-    return frame.map(lambda cell: "'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA) else cell)
+    return ["'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in cells]

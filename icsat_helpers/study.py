@@ -8,10 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from icsat_helpers.cache import find as find
 from icsat_helpers.periods import period_label, period_number
-from icsat_helpers.schemas import ADDED, DTYPES, kinds
+from icsat_helpers.schemas import ADDED, DTYPES, TABLES, kinds
 from icsat_helpers.settings import Settings
 from icsat_helpers.sources import Problem
+
+ASKED: set[str] = set()
+"""The tables that were asked for in this process, those that a study does not have included."""
 
 
 class StudyError(ValueError):
@@ -49,6 +53,12 @@ class Study:
     sha256: dict[str, str]
     derived: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
+    def __getattribute__(self, name: str) -> Any:
+        """Note that who looks at everything depends on everything."""
+        if name in ("tables", "changes"):
+            ASKED.update(TABLES)
+        return object.__getattribute__(self, name)
+
     @property
     def t(self) -> int:
         """The number of the reporting period."""
@@ -56,12 +66,14 @@ class Study:
 
     def has(self, name: str) -> bool:
         """Return whether the study has the table (it may be empty)."""
-        return name in self.tables
+        ASKED.add(name)
+        return name in object.__getattribute__(self, "tables")
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table, or one without rows and with the contract's columns where there is none."""
-        if name in self.tables:
-            return self.tables[name]
+        if self.has(name):
+            frame: pd.DataFrame = object.__getattribute__(self, "tables")[name]
+            return frame
         types: dict[str, Any] = {column: DTYPES[kind] for column, kind in kinds(name).items()}
         types |= {item.name: "float64" for item in self.settings.items_of(name)} | ADDED.get(name, {})
         return pd.DataFrame({column: pd.Series(dtype=dtype) for column, dtype in types.items()})
@@ -69,10 +81,3 @@ class Study:
     def label(self, t: int) -> str:
         """Return the label of a period number in this study's frequency."""
         return period_label(t, self.settings.frequency)
-
-
-def find(folder: str | Path) -> Path:
-    """Return a study's folder, tried from the current folder, then from the project's root."""
-    path = Path(folder)
-    root = Path(__file__).resolve().parents[1] / path
-    return root if not (path / "study.toml").is_file() and (root / "study.toml").is_file() else path

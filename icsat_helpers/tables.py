@@ -38,6 +38,11 @@ class Draft:
     problems: list[Problem] = field(default_factory=list)
     changes: list[tuple[str, str, str, int, str]] = field(default_factory=list)
 
+    def copy(self) -> Draft:
+        """Return one that can be cleaned while this one stays as it is."""
+        frames = {table: frame.copy(deep=False) for table, frame in self.frames.items()}
+        return replace(self, frames=frames, problems=[*self.problems], changes=[*self.changes])
+
     def refuse(self, table: str, file: str = "", expected: str = "", value: str = "") -> None:
         """Note what is wrong with a file."""
         self.problems.append(Problem(table, file, value=value, expected=expected))

@@ -1,0 +1,89 @@
+"""A study read and cleaned once: the runner holds its tables in columns, the kernels of the run take them from there.
+
+What is held are the study's own rows, in a folder that nobody else can read, and only while the study stays the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from icsat_helpers import results
+
+if TYPE_CHECKING:
+    from icsat_helpers.study import Study
+    from icsat_helpers.tables import Draft
+
+VARIABLE = "ICSAT_HELD"
+"""The environment variable that tells a kernel of a run where the run's study is held."""
+
+
+def find(folder: str | Path) -> Path:
+    """Return a study's folder, tried from the current folder, then from the project's root."""
+    path = Path(folder)
+    root = Path(__file__).resolve().parents[1] / path
+    return root if not (path / "study.toml").is_file() and (root / "study.toml").is_file() else path
+
+
+class Source:
+    """A study's folder, read at most once in this process, after calling `reading`; `period` is the one asked for."""
+
+    def __init__(self, folder: str, period: str, reading: Callable[[], None]) -> None:
+        self._asked, self._reading = (folder, period), reading
+        self.folder = find(folder).resolve()
+        self._draft: Draft | None = None
+        self._last: Study | None = None
+
+    def load(self, site: str = "") -> Study:
+        """Return the clean study of a site, as `clean.load` does."""
+        self._reading()
+        from icsat_helpers import clean, tables
+
+        folder, period = self._asked
+        if self._last is None or self._last.site != site:
+            self._draft = self._draft or tables.read(find(folder))
+            self._last = clean.load(folder, period, site, self._draft)
+        return self._last
+
+
+def hold(study: Study, place: Path, key: str) -> None:
+    """Write a cleaned study to the folder `place`; `key` says what it was made from."""
+    import pyarrow as pa
+    from pyarrow import feather
+
+    results.remove([place / "study.json"])
+    place.mkdir(parents=True, exist_ok=True)
+    results.remove(place.glob("*.arrow"))
+    for name, frame in study.tables.items():
+        feather.write_feather(pa.Table.from_pandas(frame, preserve_index=False), place / f"{name}.arrow", "lz4")
+    facts = {
+        "key": key, "folder": str(study.folder.resolve()), "period": study.period, "site": study.site,
+        "sha256": study.sha256, "tables": list(study.tables),
+        "toml": (study.folder / "study.toml").read_text("utf-8-sig"),
+        "changes": json.loads(study.changes.to_json(orient="split", index=False)),
+    }  # fmt: skip
+    results.write(place, place / "study.json", json.dumps(facts))
+
+
+def held(folder: Path, period: str, site: str) -> Study | None:
+    """Return the study that the run of this kernel holds, if it is the one asked for."""
+    if VARIABLE not in os.environ:
+        return None
+    place = Path(os.environ[VARIABLE])
+    facts = results.read_json(place / "study.json")
+    if [facts.get(key) for key in ("folder", "period", "site")] != [str(folder.resolve()), period, site]:
+        return None
+    import pandas as pd
+    from pyarrow import feather
+
+    from icsat_helpers.settings import parse
+    from icsat_helpers.study import Study
+
+    settings, _ = parse(facts["toml"])
+    assert settings is not None  # it was checked before it was held
+    tables = {name: feather.read_table(place / f"{name}.arrow").to_pandas() for name in facts["tables"]}
+    changes = pd.DataFrame(**facts["changes"])
+    return Study(folder, settings, tables, period, site, changes, facts["sha256"])

@@ -1,0 +1,81 @@
+"""SHA-256 of what results depend on: a study's files, this package, the versions of the libraries."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+_RUNNER = ("batch.py", "cli.py")  # no result depends on these
+_PAGES = ("publish.py", "page.css", "page.html.j2")  # nor any finding on these
+_DATA = (".toml", ".csv", ".gz", ".tsv", ".txt", ".parquet", ".xlsx", ".xls", ".ods", ".sav")
+
+
+def of(value: Any) -> str:
+    """Return the hash of anything that JSON can say.
+
+    Examples
+    --------
+    >>> of({"a": 1, "b": 2}) == of({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """Return the hash of a file's bytes; nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def of_study(folder: Path, output: Path) -> str:
+    """Return one hash of all that a cleaned study depends on: its files but for `output`, this package, libraries.
+
+    Nothing where that cannot be told without reading it, as of a database.
+    """
+    try:
+        toml = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8-sig"))
+        key = toml.get("privacy", {}).get("pseudonymise", "")
+        secret = os.environ.get(key, "") if key else ""
+    except (OSError, ValueError, AttributeError, TypeError):
+        return ""
+    if "database" in toml:
+        return ""
+    files = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "." and (Path(place) / name).resolve() != output]
+        paths = [Path(place) / name for name in names if name.lower().endswith(_DATA)]
+        files |= {path.relative_to(folder).as_posix(): of_file(path) for path in paths}
+    return of([str(folder), files, hashlib.sha256(secret.encode()).hexdigest(), helpers(), packages()])
+
+
+@functools.cache
+def helpers() -> str:
+    """Return one hash of this package's files, but for those that only run and publish."""
+    return _of_package(lambda name: name not in (*_RUNNER, *_PAGES))
+
+
+@functools.cache
+def pages() -> str:
+    """Return one hash of what turns notebooks into pages."""
+    return _of_package(lambda name: name in _PAGES)
+
+
+def _of_package(wanted: Any) -> str:
+    here = Path(__file__).parent
+    files = [path for path in sorted(here.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    return of({path.relative_to(here).as_posix(): of_file(path) for path in files if wanted(path.name)})
+
+
+@functools.cache
+def packages() -> dict[str, str]:
+    """Return the version of every library that is installed."""
+    return dict(sorted((each.metadata["Name"], each.version) for each in distributions()))
