@@ -49,7 +49,7 @@ def of_study(folder: Path, output: Path) -> str:
         return ""
     if "database" in toml:
         return ""
-    files = {}
+    files: dict[str, str] = {}
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "." and (Path(place) / name).resolve() != output]
         paths = [Path(place) / name for name in names if name.lower().endswith(_DATA)]

@@ -103,9 +103,10 @@ class Server:
         self._process.wait()
 
 
-def _serve(control: socket.socket, home: str, modules: Sequence[str]) -> dict[str, Any] | None:
+def _serve(control: socket.socket, home: str) -> dict[str, Any] | None:
     """Fork a kernel for each order; return the order in the kernel, and None in the server when the runner is gone."""
-    server, children = os.getpid(), set()
+    server = os.getpid()
+    children: set[int] = set()
     gc.collect()
     gc.freeze()  # what is imported stays shared between the kernels
     with contextlib.suppress(OSError):  # the runner may be gone already
@@ -143,8 +144,6 @@ def _be_kernel(order: Mapping[str, Any]) -> None:
         sys.modules["numpy"].random.seed()  # `random` does so by itself after a fork
     app = IPKernelApp.instance(parent_handle=os.getppid())
     app.initialize(sys.argv[1:])
-    if "matplotlib" in sys.modules:  # imported when there was no kernel yet to show figures in
-        app.shell.enable_matplotlib("inline")
     app.start()
 
 
@@ -157,7 +156,7 @@ def main(fd: str, home: str, *modules: str) -> None:
             with contextlib.suppress(Exception):  # whoever needs it will be told
                 importlib.import_module(module)
     del sys.path[0]  # the folder it was started in; ipykernel's launcher does the same
-    order = _serve(socket.socket(fileno=int(fd)), home, modules)
+    order = _serve(socket.socket(fileno=int(fd)), home)
     if order is not None:
         _be_kernel(order)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import os
 import signal
@@ -19,6 +20,8 @@ from icsat_helpers.forkserver import Server
 _ENVIRONMENT = {
     # Notebooks run side by side: one thread each, in forked and ordinary kernels alike.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
+    # As ipykernel does, but before a fork too: else figures would vanish.
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     # The same run leaves the same bytes.
     "PYTHONHASHSEED": "0",
     "SOURCE_DATE_EPOCH": "0",
@@ -26,8 +29,10 @@ _ENVIRONMENT = {
 }
 _LATE = (  # what notebooks need and libraries import only when it is first used
     "IPython.core.display_functions", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
-    "matplotlib.pyplot", "matplotlib_inline.backend_inline",
+    "matplotlib.pyplot",
 )  # fmt: skip
+
+_NEEDED = ("jupyter_client.manager", "jupyter_client.provisioning", "nbformat", "papermill")
 
 
 def forking() -> bool:
@@ -42,7 +47,7 @@ def modules(imported: Iterable[str]) -> list[str]:
 
 
 class Kernels:
-    """Kernels that start in `folder`, their files in a private one; `imported` are the modules that notebooks import."""
+    """Kernels that start in `folder`, their files in a private one; `imported`: modules that notebooks import."""
 
     def __init__(self, folder: Path, imported: Iterable[str] = ()) -> None:
         self.folder = folder
@@ -55,6 +60,8 @@ class Kernels:
         self._running: list[Any] = []
         self._stopped = threading.Event()
         self.server = Server(folder, self._home.name, self._environment, modules(imported)) if forking() else None
+        for late in _NEEDED:  # here, for imports by several threads at once can block each other
+            importlib.import_module(late)
 
     def wait(self) -> None:
         """Wait until a kernel can start: what all share is imported once, on nobody's time."""
@@ -72,8 +79,8 @@ class Kernels:
         class Forked(LocalProvisioner):
             async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
                 assert kernels.server
-                self.process = kernels.server.fork(cmd, options["env"], options["cwd"])
-                self.pid = self.pgid = self.process.pid
+                fork = kernels.server.fork(cmd, options["env"], options["cwd"])
+                self.process, self.pid, self.pgid = fork, fork.pid, fork.pid  # type: ignore[assignment]
                 return self.connection_info
 
         class Manager(AsyncKernelManager):
@@ -87,7 +94,7 @@ class Kernels:
                 self.connection_file = os.path.join(kernels._home.name, f"{next(kernels._numbers)}.json")
                 if kernels.server:
                     self.provisioner = Forked(kernel_id=self.kernel_id, kernel_spec=self._kernel_spec, parent=self)
-                await super().start_kernel(**options, env=kernels._environment | environment)
+                await super().start_kernel(**options, env={**kernels._environment, **environment})
                 process = self.provisioner.process  # type: ignore[union-attr]
                 asyncio.get_running_loop().call_later(deadline - time.monotonic(), _end, process)
                 kernels._running.append(process)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import threading
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any
@@ -99,16 +99,16 @@ def _code() -> str:
     return fingerprints.of([fingerprints.helpers(), fingerprints.packages()])
 
 
-@functools.cache
-def _kernels(imported: tuple[str, ...]) -> Kernels:
-    """Return the kernels of a worker process; they end with it."""
-    return Kernels(ROOT, imported)
+_KERNELS: dict[tuple[str, ...], Kernels] = {}  # of a worker process; they end with it
+_LOCK = threading.Lock()
 
 
 def _on_worker(notebook: Notebook, plan: Plan, imported: tuple[str, ...], code: str) -> Outcome:
     if code != _code():
         return failed(notebook.name, "OtherVersion", "the worker has other helper code or library versions")
-    return execute(notebook, plan, _kernels(imported))
+    with _LOCK:
+        kernels = _KERNELS.get(imported) or _KERNELS.setdefault(imported, Kernels(ROOT, imported))
+    return execute(notebook, plan, kernels)
 
 
 def open_workers(address: str, jobs: int, imported: Iterable[str]) -> Any:
