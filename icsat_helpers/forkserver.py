@@ -58,7 +58,7 @@ class Fork:
 
 
 class Server:
-    """The process that kernels are forked from; it starts to import `modules` at once.
+    """The process that kernels are forked from; it starts to import `modules` (``module`` or ``module:name``) at once.
 
     `environment` is what kernels will have, `home` a folder to remove when the runner has ended.
     """
@@ -154,7 +154,8 @@ def main(fd: str, home: str, *modules: str) -> None:
         warnings.simplefilter("ignore")
         for module in modules:
             with contextlib.suppress(Exception):  # whoever needs it will be told
-                importlib.import_module(module)
+                name, _, part = module.partition(":")
+                getattr(importlib.import_module(name), part or "__name__")
     del sys.path[0]  # the folder it was started in; ipykernel's launcher does the same
     order = _serve(socket.socket(fileno=int(fd)), home)
     if order is not None:

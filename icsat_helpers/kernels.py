@@ -29,7 +29,7 @@ _ENVIRONMENT = {
 }
 _LATE = (  # what notebooks need and libraries import only when it is first used
     "IPython.core.display_functions", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
-    "matplotlib.pyplot",
+    "matplotlib.pyplot", "pyarrow.feather", "pyarrow.pandas_compat", "zmq.utils.garbage",
 )  # fmt: skip
 
 _NEEDED = ("jupyter_client.manager", "jupyter_client.provisioning", "nbformat", "papermill")

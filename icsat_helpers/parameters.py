@@ -43,7 +43,7 @@ class Notebook:
     cell : int
         Index of its ``parameters`` cell.
     imports : tuple of str
-        Modules that its cells import.
+        What its cells import, as ``module`` or ``module:name``.
     """
 
     name: str
@@ -78,22 +78,26 @@ def read(path: Path) -> Notebook:
 
 
 def imports(cells: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    r"""Return the modules that code cells import.
+    r"""Return what code cells import, and what they take from it: some libraries load a part when it is first used.
 
     Examples
     --------
-    >>> imports([{"cell_type": "code", "source": "import pandas as pd\nfrom scipy import stats"}])
-    ('pandas', 'scipy')
+    >>> imports([{"cell_type": "code", "source": "import pyfixest as pf\nfit = pf.feols(formula, rows)"}])
+    ('pyfixest', 'pyfixest:feols')
     """
     found: set[str] = set()
+    known: dict[str, str] = {}
     for cell in cells:
         with contextlib.suppress(SyntaxError):  # the notebook itself will say so
             tree = ast.parse("".join(cell["source"]) if cell["cell_type"] == "code" else "")
             for node in ast.walk(tree):
                 if isinstance(node, ast.Import):
                     found |= {alias.name for alias in node.names}
+                    known |= {alias.asname: alias.name for alias in node.names if alias.asname}
                 elif isinstance(node, ast.ImportFrom) and not node.level:
-                    found.add(str(node.module))
+                    found |= {f"{node.module}:{alias.name}" for alias in node.names}
+                elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known:
+                    found.add(f"{known[node.value.id]}:{node.attr}")
     return tuple(sorted(found))
 
 
