@@ -176,9 +176,10 @@ def _steps(plan: Plan, study: cache.Source, tell: Callable[..., None]) -> Steps:
             _begin(plan, known)
             _put_json(plan, "findings.json", plan.identity | found)
             known |= yield [(summary, now)]
-    _publish(plan, study, known)
+            again.append(SUMMARY)
+    _publish(plan, study, known, bool(again))
 
-    failed = sorted(name for name in {*again, SUMMARY} & known.keys() if known[name]["ended"] != "ok")
+    failed = sorted(name for name in again if known[name]["ended"] != "ok")
     tell(f"{plan.folder / 'index.html'} {'(without ' + ', '.join(failed) + ')' if failed else ''}".rstrip())
     return 1 if failed else 0
 
@@ -206,8 +207,8 @@ def _begin(plan: Plan, known: Mapping[str, Record]) -> None:
     results.remove([plan.folder / "manifest.json"])
 
 
-def _publish(plan: Plan, study: cache.Source, known: dict[str, Record]) -> None:
-    """Put all files of a run in place, unless they are there and would be the same."""
+def _publish(plan: Plan, study: cache.Source, known: dict[str, Record], ran: bool) -> None:
+    """Put all files of a run in place, unless nothing `ran` and they are there and would be the same."""
     state = records.state(plan, known)
     manifest = results.read_json(plan.folder / "manifest.json")
     good = [name for name in sorted(known) if known[name]["ended"] == "ok"]
@@ -217,7 +218,7 @@ def _publish(plan: Plan, study: cache.Source, known: dict[str, Record]) -> None:
         "data-changes.csv",
         *(f"{n}.{kind}" for n in good for kind in ("html", "ipynb")),
     ]
-    if manifest.get("state") == state and all((plan.folder / name).is_file() for name in files):
+    if not ran and manifest.get("state") == state and all((plan.folder / name).is_file() for name in files):
         return
     _hold(plan, study)
     _begin(plan, known)
@@ -237,7 +238,7 @@ def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str]) -> 
 
     from icsat_helpers import publish
 
-    nodes = {name: nbformat.from_dict(records.node(plan, known[name])) for name in good}
+    nodes = {name: records.node(plan, known[name]) for name in good}
     # In the order of their names the summary, number 00, is the first to be read.
     pages = [publish.render(name, nodes[name]) if name in nodes else publish.missing(name) for name in sorted(known)]
     study, place = plan.identity["study"], " · ".join(filter(None, [plan.identity["period"], plan.identity["site"]]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ from icsat_helpers.cache import Source
 from icsat_helpers.parameters import Notebook, RequestError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from icsat_helpers.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -188,26 +189,27 @@ def remember(request: Request, checked: Checked) -> None:
 def people_of_sites(study: Study) -> dict[str, int | None]:
     """Return how many people each site's results describe; None where the study does not say.
 
-    Those who answered for its units; in a study without such answers those of `people`, else the ``n`` of the scores.
+    Those who answered for its units; where nobody did, the ``n`` of its units' scores, and without any its `people`.
     """
+    import pandas as pd
+
     units = study.table("units").set_index("unit_id")
-    if "site" not in units:
-        return {}
-    site_of = units["site"].dropna()
-    names = sorted(site_of.unique())
-    for columns in ({"service_ratings": "customer_unit", "morale": "unit_id"}, {"people": "unit_id"}):
-        tables = [(study.table(name), unit) for name, unit in columns.items() if len(study.table(name))]
-        people = {
-            (site, person)
-            for t, unit in tables
-            for site, person in zip(t[unit].map(site_of), t["person_id"], strict=True)
-        }
-        if people:
-            counts = Counter(site for site, _ in people)
-            return {name: counts[name] for name in names}
+    site_of = units["site"].dropna() if "site" in units else pd.Series(dtype=object)
+    asked = [
+        (study.table(table), unit) for table, unit in (("service_ratings", "customer_unit"), ("morale", "unit_id"))
+    ]
+    answered = pd.concat([_persons(table, table[unit].map(site_of)) for table, unit in asked]).drop_duplicates()
     scores = study.table("unit_scores").reindex(columns=["unit_id", "n"])
-    most = scores.groupby("unit_id")["n"].max().groupby(site_of).sum(min_count=1).reindex(names)
-    return {name: None if math.isnan(n) else int(n) for name, n in most.items()}
+    delivered = scores.groupby("unit_id")["n"].max().groupby(site_of).sum(min_count=1)
+    people = study.table("people")
+    known = _persons(people, people["unit_id"].map(site_of)).drop_duplicates()["site"].value_counts().to_dict()
+    found = delivered.astype(object).where(delivered.notna(), None).to_dict()
+    found |= answered["site"].value_counts().to_dict()
+    return {site: found.get(site, known.get(site, 0)) for site in sorted(site_of.unique())}
+
+
+def _persons(table: pd.DataFrame, site: pd.Series) -> pd.DataFrame:
+    return table[["person_id"]].assign(site=site)
 
 
 def plan(request: Request, chosen: Collection, checked: Checked, folder: Path) -> tuple[list[Plan], list[str]]:

@@ -78,7 +78,11 @@ def forget(plan: Plan) -> None:
 
 def node(plan: Plan, known: Record) -> Any:
     """Return the executed notebook of a record."""
-    return known.get("notebook") or json.loads((plan.folder / f"{known['name']}.ipynb").read_text(encoding="utf-8"))
+    import nbformat
+
+    if "notebook" in known:
+        return nbformat.from_dict(known["notebook"])
+    return nbformat.read(plan.folder / f"{known['name']}.ipynb", as_version=4)
 
 
 def published(known: Record) -> Record:

@@ -20,7 +20,7 @@ import nbformat
 import pytest
 from collection import PARAMETERS, SAY_RUN, STUDY, node, say_finding, write, write_study
 
-from icsat_helpers import batch, execution, results
+from icsat_helpers import batch, cache, execution, fingerprints, plans, results, workers
 from icsat_helpers.execution import Outcome
 from icsat_helpers.parameters import Notebook, RequestError, declarations, values
 from icsat_helpers.plans import ROOT, Request
@@ -88,6 +88,11 @@ def records(request: Request) -> dict[str, Any]:
     return {each["name"]: each for each in read(request, "manifest.json")["notebooks"]}
 
 
+def planned(request: Request) -> plans.Plan:
+    study = cache.Source(request.study, request.period, lambda: None)
+    return plans.plan(request, plans.collect(request), plans.check(request, study), study.folder)[0][0]
+
+
 def printed(request: Request, name: str) -> str:
     made = nbformat.read(place(request) / f"{name}.ipynb", as_version=4)
     return "".join(output.text for cell in made.cells for output in cell.get("outputs", ()) if "text" in output)
@@ -114,7 +119,9 @@ def test_files_are_whole_and_nothing_else_is_left(ran: tuple[Request, int]) -> N
     assert sorted(path.name for path in place(request).iterdir()) == sorted(pages + others)
     cache = Path(request.output) / ".cache"
     assert cache.stat().st_mode & 0o777 == 0o700
-    assert [path.name for path in cache.rglob("*") if path.is_file()] in ([], ["running"])
+    left = {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()}
+    held = {f"2026Q2/study/{name}" for name in ("study.json", "unit_scores.arrow")}
+    assert left <= held | {"checked-latest.json", "remembering", "2026Q2/running"}
 
 
 def test_findings_travel_with_their_notebook_and_the_summary_reads_them(ran: tuple[Request, int]) -> None:
@@ -228,9 +235,11 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Make `execute` answer at once."""
 
     def fake(notebook: Notebook, *_: Any) -> Outcome:
-        return Outcome(notebook.name, "ok", 0.1, node(), None, [{"id": "H1", "notebook": notebook.name}], [])
+        found = [] if notebook.name == plans.SUMMARY else [{"id": "H1", "notebook": notebook.name}]
+        return Outcome(notebook.name, "ok", 0.1, node(), None, found, [])
 
-    monkeypatch.setattr(batch, "execute", fake)
+    monkeypatch.setattr(workers, "execute", fake)
+    monkeypatch.setattr(workers.Machine, "start", lambda machine: None)
     return fake
 
 
@@ -239,7 +248,8 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     """Return what a request is refused with; no kernel may be asked for."""
 
     def said(request: Request) -> str:
-        monkeypatch.setattr(batch, "execute", lambda *_: pytest.fail("a notebook was started"))
+        monkeypatch.setattr(workers, "execute", lambda *_: pytest.fail("a notebook was started"))
+        monkeypatch.setattr(workers.Machine, "start", lambda machine: None)
         assert batch.run(request) == 2
         words = capsys.readouterr()
         assert "Traceback" not in words.err + words.out
@@ -262,8 +272,8 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         ({"period": "soon"}, r"soon"),
         ({"study": "no/such/folder"}, r"no/such/folder"),
         ({"sites": ("Nowhere",)}, r"Nowhere"),
-        ({"by_site": True}, r"--by-site is not built yet"),
-        ({"scheduler": "tcp:1"}, r"--scheduler is not built yet"),
+        ({"by_site": True}, r"No site of `units` can be reported"),
+        ({"by_site": True, "sites": ("Lyon",)}, r"--by-site runs every site"),
         ({"jobs": 0}, r"--jobs 0"),
         ({"timeout": 0.0}, r"--timeout 0"),
         ({"timeout": float("nan")}, r"--timeout nan"),
@@ -344,27 +354,44 @@ def test_the_period_asked_for_is_the_one_run(request_: Request, period: str) -> 
 def test_a_relative_study_is_tried_from_the_root_too(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(request_.study).parent)
     assert batch.run(replace(request_, study="study")) == 0
-    assert batch.prepare(replace(request_, study="study")).values["study"] == request_.study  # kernels start elsewhere
+    assert planned(replace(request_, study="study")).values["study"] == request_.study  # kernels start elsewhere
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Text of every result; of the manifest, what does not tell the time."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()}
+    if "manifest.json" in texts:
+        texts["manifest.json"] = re.sub(r'"(finished|seconds)": [^,]*', "", texts["manifest.json"])
+    return texts
 
 
 @pytest.mark.usefixtures("no_kernels")
+@pytest.mark.parametrize("when", range(1, 12))
 def test_a_full_disk_ends_in_words_and_leaves_no_torn_file(
-    request_: Request, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    request_: Request, when: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write(request_.collection, n00_executive_summary=node(SAY_RUN), n02_more=node(SAY_RUN))
     assert batch.run(request_) == 0
-    before = (place(request_) / "findings.json").read_text()
+    before = contents(place(request_))
+    written = []
 
     def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(1)
+        if len(written) >= when:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
-    assert batch.run(request_) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert batch.run(replace(request_, force=True)) == 1
     said = capsys.readouterr().err
     assert "No space left on device" in said
     assert "Traceback" not in said
-    assert (place(request_) / "findings.json").read_text() == before
-    assert not (place(request_) / "manifest.json").exists()  # and so the folder does not pass for a finished run
+    after = contents(place(request_))
+    assert {name: text for name, text in before.items() if name in after} == after
+    assert {*before} - {*after} <= {"manifest.json"}  # without it the folder does not pass for a finished run
     assert not list(Path(request_.output).rglob("part-*"))
+    assert batch.run(replace(request_, notebooks=("02-more",))) == 0  # what was found of the others is not lost
+    assert contents(place(request_)) == before
 
 
 @pytest.mark.usefixtures("no_kernels")
@@ -378,16 +405,18 @@ def test_what_a_killed_run_left_is_cleared(request_: Request) -> None:
 
 @pytest.mark.usefixtures("no_kernels")
 def test_cells_that_start_a_formula_are_quoted(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = batch.prepare(request_)
-    changes = plan.changes.head(0).copy()
-    changes.loc[0] = ["morale", "merged", "=HYPERLINK(1)", 3, "@x, -y"]
-    assert batch.carry_out(replace(plan, changes=changes)) == 0
-    written = (place(request_) / "data-changes.csv").read_text()
-    assert written == "table,rule,column,rows,what\nmorale,merged,'=HYPERLINK(1),3,\"'@x, -y\"\n"
+    study = Path(request_.study)
+    with (study / "study.toml").open("a") as toml:
+        toml.write('[items."=HYPERLINK(1)"]\ntable = "morale"\nscale = "x"\n')
+    (study / "morale.csv").write_text("period,unit_id,=HYPERLINK(1)\n2026Q2,U1,9\n")
+    assert batch.run(request_) == 0
+    written = (place(request_) / "data-changes.csv").read_text().splitlines()
+    assert written[0] == "table,rule,column,rows,what"
+    assert "morale,out_of_range,'=HYPERLINK(1),1,set to missing: not from 1 to 5" in written
 
 
 @pytest.mark.usefixtures("no_kernels")
-@pytest.mark.parametrize("cause", ["_helpers", "_packages"])
+@pytest.mark.parametrize("cause", ["helpers", "packages"])
 def test_what_other_code_made_is_not_kept(
     request_: Request, cause: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,7 +424,7 @@ def test_what_other_code_made_is_not_kept(
     assert batch.run(request_) == 0
     assert batch.run(replace(request_, notebooks=("01-good",))) == 0
     assert set(records(request_)) == {"01-good", "02-more"}
-    monkeypatch.setattr(batch, cause, lambda: {"other": "1"})
+    monkeypatch.setattr(fingerprints, cause, lambda: {"other": "1"})
     assert batch.run(replace(request_, notebooks=("01-good",))) == 0
     assert set(records(request_)) == {"01-good"}
     assert "02-more: its earlier results are dropped" in capsys.readouterr().out
@@ -411,10 +440,8 @@ def test_an_unfinished_run_is_not_built_upon(request_: Request) -> None:
     assert not list(place(request_).glob("02-more*"))
 
 
-def test_two_sites_in_one_folder_are_refused(
-    request_: Request, monkeypatch: pytest.MonkeyPatch, refused: Callable[[Request], str]
-) -> None:
-    monkeypatch.setattr(batch, "prepare", lambda request, site, real=batch.prepare: real(request))
+def test_two_sites_in_one_folder_are_refused(request_: Request, refused: Callable[[Request], str]) -> None:
+    (Path(request_.study) / "units.csv").write_text("unit_id,site\nU1,A b\nU2,a-B\n")
     assert "share one folder" in refused(replace(request_, sites=("A b", "a-B")))
 
 
