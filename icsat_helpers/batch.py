@@ -173,7 +173,7 @@ def _steps(plan: Plan, study: cache.Source, tell: Callable[..., None]) -> Steps:
             tell(f"{SUMMARY:<28} unchanged", 1)
         else:
             _hold(plan, study)
-            _begin(plan, known)
+            _begin(plan, earlier | known)  # a summary that was there is still to be followed up by the next run
             _put_json(plan, "findings.json", plan.identity | found)
             known |= yield [(summary, now)]
             again.append(SUMMARY)
