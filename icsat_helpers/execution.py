@@ -27,6 +27,7 @@ _PATH = re.compile(r"(?:(?<![\w/.~])[~.]{0,2}/|\b[A-Za-z]:\\)(?:[^\s/\\'\":]+[/\
 _ADDRESS = re.compile(r"\w[\w+.-]*://\S+")
 _SHORTEST_SECRET = 8  # shorter environment values are words like "root" or "1"
 _LONGEST_MESSAGE = 500
+_MEMORY = re.compile(r" at 0x[0-9a-f]{6,16}\b")  # where an object lay: elsewhere in each run
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,10 @@ def scrubbed(node: Any, values: Mapping[str, Any], shown: Mapping[str, str]) -> 
             cell.id = f"injected-parameters-{number}"
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                for texts, kind in ((output, "text"), (output.get("data", {}), "text/plain")):
+                    if kind in texts:
+                        texts[kind] = _MEMORY.sub("", texts[kind])
     return node
 
 

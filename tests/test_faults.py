@@ -17,15 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from collection import SAY_RUN, node, say_finding, write, write_study
+from collection import SAY_RUN, answer_at_once, node, say_finding, write, write_study
 
-from icsat_helpers import batch, workers
-from icsat_helpers.execution import Outcome
-from icsat_helpers.parameters import Notebook
-from icsat_helpers.plans import ROOT, SUMMARY, Request
+from icsat_helpers import batch
+from icsat_helpers.plans import ROOT, Request
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="signals and mounts of Linux")
 
@@ -91,22 +88,7 @@ def request_(tmp_path: Path) -> Request:
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, request_: Request) -> Callable[[], list[str]]:
     """Let notebooks answer at once, without a kernel; say which have been run since it was last asked."""
-    file = request_.collection / "ran"
-
-    def fake(notebook: Notebook, *_: Any) -> Outcome:
-        with file.open("a") as lines:
-            print(notebook.name, file=lines)
-        found = [] if notebook.name == SUMMARY else [{"id": notebook.name, "notebook": notebook.name}]
-        return Outcome(notebook.name, "ok", 0.1, node("1"), None, found, [])
-
-    def said() -> list[str]:
-        names = file.read_text().split() if file.exists() else []
-        file.unlink(missing_ok=True)
-        return names
-
-    monkeypatch.setattr(workers, "execute", fake)
-    monkeypatch.setattr(workers.Machine, "start", lambda machine: None)
-    return said
+    return answer_at_once(monkeypatch, request_.collection / "ran")
 
 
 @LINUX

@@ -1,0 +1,65 @@
+"""A study that is held is the study."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import study_folder
+
+import icsat_helpers as ic
+from icsat_helpers import cache, fingerprints
+
+
+def test_what_is_held_is_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toml = "\ufeff" + study_folder.TOML.replace('name = "Small"', 'name = "Été"')
+    folder = study_folder.write(tmp_path / "study", toml, people=study_folder.TABLES["people"].replace("\n", ",\n"))
+    read = ic.load(folder, "2026Q1")
+    cache.hold(read, tmp_path / "held", "key")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "held"))
+    (folder / "morale.csv").unlink()  # a run uses the data it began with
+    held = ic.load(folder, "2026Q1")
+    for field in ("settings", "period", "site", "sha256", "folder"):
+        assert getattr(held, field) == getattr(read, field)
+    pd.testing.assert_frame_equal(held.changes, read.changes)
+    assert list(held.tables) == list(read.tables)
+    for name, frame in read.tables.items():
+        pd.testing.assert_frame_equal(held.tables[name], frame)
+        assert held.tables[name].dtypes.tolist() == frame.dtypes.tolist()
+    assert "morale" in held.tables
+    assert "morale" not in ic.load(folder, "2026Q2").tables  # another period is not what is held
+    with pytest.raises(ValueError, match="Lyon"):
+        ic.load(folder, "2026Q1", "Lyon")
+
+
+def test_a_study_s_fingerprint_is_of_all_it_is_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = study_folder.write(tmp_path / "study")
+    output = folder / "outputs"
+    prints = [fingerprints.of_study(folder, output)]
+
+    def now() -> str:
+        prints.append(fingerprints.of_study(folder, output))
+        return prints[-1]
+
+    output.mkdir()
+    (output / "table.csv").write_text("what a run left")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "x.csv").write_text("")
+    os.utime(folder / "morale.csv", (1, 1))
+    assert now() == prints[0]
+    (folder / "more").mkdir()
+    (folder / "more" / "x.csv").write_text("1")
+    assert now() != prints[-2]
+    (folder / "more" / "x.csv").write_text("2")
+    assert now() != prints[-2]
+    (folder / "study.toml").write_text(study_folder.TOML + '[privacy]\npseudonymise = "ICSAT_TEST_KEY"\n')
+    assert now() != prints[-2]
+    monkeypatch.setenv("ICSAT_TEST_KEY", "another")
+    assert now() != prints[-2]
+    monkeypatch.setattr(fingerprints, "helpers", lambda: "another")
+    assert now() != prints[-2]
+    assert len(set(prints)) == len(prints) - 1
+    (folder / "study.toml").write_text(study_folder.TOML + '[database]\nurl_variable = "X"\n')
+    assert now() == ""  # what it holds cannot be told without asking it
