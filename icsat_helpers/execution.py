@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ def failed(name: str, kind: str, message: str) -> Outcome:
     return Outcome(name, "failed", 0.0, None, _problem(kind, message))
 
 
-def execute(notebook: Notebook, plan: Plan, kernels: Kernels) -> Outcome:
-    """Run one notebook of a plan to its end, whatever that is."""
+def execute(notebook: Notebook, plan: Plan, kernels: Kernels, wanted: Callable[[], bool] = lambda: True) -> Outcome:
+    """Run one notebook of a plan to its end, whatever that is, as long as it is `wanted`."""
     from papermill.exceptions import PapermillException, PapermillExecutionError
 
     start, timeout, values = time.monotonic(), plan.request.timeout, plan.values_for(notebook)
@@ -64,7 +64,7 @@ def execute(notebook: Notebook, plan: Plan, kernels: Kernels) -> Outcome:
     try:
         kernels.wait()
         start = time.monotonic()
-        manager = kernels.manager(start + timeout, {VARIABLE: str(plan.held)})
+        manager = kernels.manager(start + timeout, {VARIABLE: str(plan.held)}, wanted)
         made = _papermill(notebook, values, kernels.folder, manager)
         found = *gather(made, notebook.name, plan.identity), asked(made)
         how, node = "ok", scrubbed(made, values, plan.shown)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ _LATE = (  # what notebooks need and libraries import only when it is first used
     "matplotlib.pyplot", "pyarrow.feather", "pyarrow.pandas_compat", "zmq.utils.garbage",
 )  # fmt: skip
 
+_LOOK_SECONDS = 1.0
 _NEEDED = ("jupyter_client.manager", "jupyter_client.provisioning", "nbformat", "papermill")
 
 
@@ -68,8 +69,13 @@ class Kernels:
         if self.server:
             self.server.wait()
 
-    def manager(self, deadline: float, environment: Mapping[str, str]) -> type:
-        """Return the kernel manager class that papermill hands on to nbclient; `deadline` is in monotonic time."""
+    def manager(
+        self, deadline: float, environment: Mapping[str, str], wanted: Callable[[], bool] = lambda: True
+    ) -> type:
+        """Return the kernel manager class that papermill hands on to nbclient.
+
+        A kernel is killed after `deadline`, in monotonic time, or as soon as it is not `wanted` any more.
+        """
         from jupyter_client.kernelspec import KernelSpec
         from jupyter_client.manager import AsyncKernelManager
         from jupyter_client.provisioning import LocalProvisioner
@@ -96,10 +102,17 @@ class Kernels:
                     self.provisioner = Forked(kernel_id=self.kernel_id, kernel_spec=self._kernel_spec, parent=self)
                 await super().start_kernel(**options, env={**kernels._environment, **environment})
                 process = self.provisioner.process  # type: ignore[union-attr]
-                asyncio.get_running_loop().call_later(deadline - time.monotonic(), _end, process)
+                self._watch(process)
                 kernels._running.append(process)
                 if kernels._stopped.is_set():
                     _end(process)
+
+            def _watch(self, process: Any) -> None:
+                left = deadline - time.monotonic()
+                if left <= 0 or not wanted():
+                    _end(process)
+                elif process.poll() is None:
+                    asyncio.get_running_loop().call_later(min(left, _LOOK_SECONDS), self._watch, process)
 
         return Manager
 

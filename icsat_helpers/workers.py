@@ -104,11 +104,18 @@ _LOCK = threading.Lock()
 
 
 def _on_worker(notebook: Notebook, plan: Plan, imported: tuple[str, ...], code: str) -> Outcome:
+    from distributed import get_worker
+
     if code != _code():
         return failed(notebook.name, "OtherVersion", "the worker has other helper code or library versions")
     with _LOCK:
         kernels = _KERNELS.get(imported) or _KERNELS.setdefault(imported, Kernels(ROOT, imported))
-    return execute(notebook, plan, kernels)
+    worker, key = get_worker(), get_worker().get_current_task()
+
+    def wanted() -> bool:  # no more when the runner is gone, or was told to stop
+        return getattr(worker.state.tasks.get(key), "state", "") == "executing"
+
+    return execute(notebook, plan, kernels, wanted)
 
 
 def open_workers(address: str, jobs: int, imported: Iterable[str]) -> Any:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from nbformat import v4
 from icsat_helpers import workers
 from icsat_helpers.execution import Outcome
 from icsat_helpers.parameters import Notebook
-from icsat_helpers.plans import SUMMARY, Plan
+from icsat_helpers.plans import ROOT, SUMMARY, Plan, Request
 from icsat_helpers.results import MIME
 
 STUDY = "Tiny & <b>Co</b>"
@@ -84,3 +88,29 @@ def answer_at_once(patch: pytest.MonkeyPatch, log: Path, **tables: list[str] | N
     patch.setattr(workers, "execute", fake)
     patch.setattr(workers.Machine, "start", lambda machine: None)
     return said
+
+
+def start_run(request: Request, **environment: str) -> subprocess.Popen[bytes]:
+    """Start a run in a process of its own."""
+    fields = {name: getattr(request, name) for name in ("study", "output", "notebooks", "scheduler")}
+    code = (
+        "import sys; from pathlib import Path; from icsat_helpers import batch\n"
+        f"sys.exit(batch.run(batch.Request(**{fields!r}, collection=Path({str(request.collection)!r}))))"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment)
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def dead(pid: int) -> bool:
+    """Return whether a process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

@@ -13,28 +13,17 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from collection import SAY_RUN, answer_at_once, node, say_finding, write, write_study
+from collection import SAY_RUN, answer_at_once, dead, node, say_finding, start_run, until, write, write_study
 
 from icsat_helpers import batch
-from icsat_helpers.plans import ROOT, Request
+from icsat_helpers.plans import Request
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="signals and mounts of Linux")
-
-
-def start(request: Request, **environment: str) -> subprocess.Popen[str]:
-    """Start a run in a process of its own."""
-    fields = {name: getattr(request, name) for name in ("study", "output", "notebooks")}
-    code = (
-        "import sys; from pathlib import Path; from icsat_helpers import batch\n"
-        f"sys.exit(batch.run(batch.Request(**{fields!r}, collection=Path({str(request.collection)!r}))))"
-    )
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment)
 
 
 def killed(request: Request, moment: int) -> int | None:
@@ -53,20 +42,6 @@ def killed(request: Request, moment: int) -> int | None:
     copy.start()
     copy.join(60)
     return copy.exitcode
-
-
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
-def dead(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def whole(output: str | Path) -> dict[str, str]:
@@ -119,7 +94,7 @@ def test_kernels_end_with_their_runner(request_: Request, forked: str) -> None:
     cell = "import os, pathlib, subprocess\nchild = subprocess.Popen(['sleep', '600'])\n"
     cell += f"pathlib.Path({str(told)!r}).write_text(f'{{os.getpid()}} {{child.pid}}')\n"
     write(request_.collection, n01_a=node(cell + busy))
-    run = start(replace(request_, notebooks=("01-a",)), ICSAT_FORK=forked)
+    run = start_run(replace(request_, notebooks=("01-a",)), ICSAT_FORK=forked)
     until(lambda: told.exists() and told.read_text())
     kernel, child = map(int, told.read_text().split())
     try:
@@ -165,7 +140,7 @@ def test_the_second_of_two_runs_is_refused(request_: Request, capsys: pytest.Cap
     go = request_.collection / "go"
     wait = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.1)"
     write(request_.collection, n01_a=node(wait, SAY_RUN))
-    one = start(request_)
+    one = start_run(request_)
     until(lambda: (Path(request_.output) / ".cache" / "2026Q2" / "study" / "study.json").exists())
     assert batch.run(request_) == 2
     assert "Another run is writing" in capsys.readouterr().err

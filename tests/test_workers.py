@@ -7,13 +7,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from collection import SAY_RUN, node, say_finding, write, write_study
+from collection import SAY_RUN, dead, node, say_finding, start_run, until, write, write_study
 
 from icsat_helpers import batch, workers
 from icsat_helpers.plans import ROOT, Request
@@ -37,10 +36,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         start("scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file))
     ]
     try:
-        deadline = time.monotonic() + 60
-        while not (file.exists() and file.read_text()):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: file.exists() and file.read_text())
         address = json.loads(file.read_text())["address"]
         one = ("worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1")
         started += [start(*one, "--local-directory", str(tmp_path / str(n))) for n in range(2)]
@@ -86,6 +82,20 @@ def test_a_dead_worker_s_notebook_is_run_by_another(
     local = replace(request, output=str(tmp_path / "b" / "out"), scheduler="")
     assert batch.run(local) == 1
     assert contents(request) == contents(local)
+
+
+def test_nothing_runs_on_when_the_runner_is_gone(
+    cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    cell = f"import os, pathlib, time\npathlib.Path({str(told)!r}).write_text(str(os.getpid()))\ntime.sleep(600)"
+    collection = write(tmp_path / "notebooks", n01_sleeps=node(cell))
+    request = Request(study=str(write_study(tmp_path / "study")), output=str(tmp_path / "out"), collection=collection)
+    run = start_run(replace(request, scheduler=cluster[0]))
+    until(lambda: told.exists() and told.read_text())
+    run.kill()
+    run.wait()
+    until(lambda: dead(int(told.read_text())), 4)  # the scheduler notices, the worker looks once a second
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
