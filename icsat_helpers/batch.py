@@ -39,6 +39,8 @@ def run(request: Request) -> int:
         0 every notebook ended well; 1 some failed, or the results could not be written; 2 refused before
         anything ran.
     """
+    # jsonschema, which nbformat imports, would take a second and a half for a grammar of addresses that nobody needs.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         try:
             asked = plans.collect(request)
