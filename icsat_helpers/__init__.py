@@ -23,11 +23,13 @@ _HOME = {
     "provenance": "origins",
 }
 _MODULES = (
+    "associates",
     "claims",
     "listing",
     "charts",
     "disclosure",
     "evidence",
+    "feedback",
     "inference",
     "panel",
     "risk",

@@ -14,7 +14,7 @@ import pandas as pd
 
 from icsat_helpers.designs import Design
 from icsat_helpers.evidence import CERTAINTY, number
-from icsat_helpers.inference import Slope
+from icsat_helpers.inference import Slope, pair
 from icsat_helpers.risk import Incidence
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: s
     A dot averages at least `minimum` units, and so as many people. Halves are averaged for the axis; the
     slope comes from the instrument, and so need not run through the dots.
     """
-    columns = [design.exposure] if isinstance(design.exposure, str) else list(design.exposure)
-    rows = design.frame.assign(x=design.frame[columns].mean(axis=1), y=design.frame[design.outcome])
+    x, y = (design.frame[list(pair(column))].mean(axis=1) for column in (design.exposure, design.outcome))
+    rows = design.frame.assign(x=x, y=y)
     if "split" in rows:
         rows = rows.groupby(["unit", "t"], as_index=False)[["x", "y"]].mean()
     points = _net(rows, design.fixed_effects)

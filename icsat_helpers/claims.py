@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from icsat_helpers.associates import associates_panel
 from icsat_helpers.panel import FEWEST_UNITS, unit_panel
 from icsat_helpers.scores import person_scores, unit_scores
 from icsat_helpers.study import Study
@@ -18,8 +19,8 @@ REGISTER = Path(__file__).resolve().parent.parent / "notebooks" / "hypotheses.to
 class Hypothesis:
     """A registered claim; the fields are those of ``notebooks/hypotheses.toml``.
 
-    `family` is the number of claims H1 to H7 that the study can answer (of parts: 1, they are a family of
-    their own), known before any p. `smallest_raw` is the study's own smallest effect, if it names one.
+    `family` is the number of claims H1 to H7 that the study can answer (of a part: of parts of the same claim, which
+    are a family of their own), known before any p. `smallest_raw` is the study's own smallest effect, if it names one.
     """
 
     id: str
@@ -84,13 +85,15 @@ def hypothesis(name: str, study: Study | None = None) -> Hypothesis:
     claim = Hypothesis(id=name, **_registered()[name])
     if study is None:
         return claim
-    family = 1 if "." in name else max(1, sum(q.answerable for q in questions(study)))
+    family = _parts(name, study) if "." in name else max(1, sum(q.answerable for q in questions(study)))
     return replace(claim, family=family, smallest_raw=study.settings.smallest_effects.get(name))
 
 
 def of_aggregates(claim: Hypothesis, measure: str) -> Hypothesis:
-    """H3 where persons cannot be followed: on turnover or the intention to leave, a share of a unit's people."""
-    unit = f"{measure.replace('_', ' ')} (a share of people) for each point of internal satisfaction"
+    """Claim on what someone else computed; turnover and the intention to leave are shares of a unit's people."""
+    shares = f"{measure.replace('_', ' ')} (a share of people)"
+    what = "productivity as delivered" if measure == "productivity" else shares
+    unit = f"{what} for each point of internal satisfaction"
     return replace(claim, unit=unit, smallest_raw=None)
 
 
@@ -102,7 +105,7 @@ def questions(study: Study) -> list[Question]:
         "H3": leaving(study),
         "H4": unit_panel(study, "internal", "productivity").reason,
         "H5": _chain(study),
-        "H6": _associates(study),
+        "H6": associates_panel(study).reason,
         "H7": _programmes(study),
     }
     claims = _registered()
@@ -152,13 +155,13 @@ def _chain(study: Study) -> str:
     return "" if both else "the chain needs four or more periods of all three measures"
 
 
-def _associates(study: Study) -> str:
-    people, answers = study.table("people"), person_scores(study, "morale")
-    if not len(answers) or not len(person_scores(study, "internal")):
-        return "there are no answers of persons on internal satisfaction and morale"
-    others = people.loc[people["associate_type"] != "employee", "person_id"]
-    units = answers.loc[answers["person"].isin(others), "unit"].nunique()
-    return "" if units >= FEWEST_UNITS else f"answers of associates who are not employees come from {units} units"
+def _parts(name: str, study: Study) -> int:
+    """How many parts of the claim that `name` is a part of the study can answer; known from the tables alone."""
+    whole = _registered()[name.partition(".")[0]]
+    parts = [block for other, block in _registered().items() if other.startswith(name.partition(".")[0] + ".")]
+    asked = [block["outcome"] for block in parts if block["outcome"] != whole["outcome"]]
+    other = len(parts) - len(asked)
+    return max(1, other + sum(not unit_panel(study, whole["exposure"], outcome).reason for outcome in asked))
 
 
 def _programmes(study: Study) -> str:

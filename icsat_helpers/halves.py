@@ -44,7 +44,9 @@ def _mixed(code: np.ndarray, seed: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = True) -> pd.DataFrame:
+def split_half_means(
+    answers: pd.DataFrame, splits: int = SPLITS, net: bool = True, everyone: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Unit-period scores of two disjoint halves of the people, net of who answered.
 
     Halves are of people, the same in every period: a fresh split each period would make the halves' errors
@@ -58,6 +60,9 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     splits : int
     net : bool
         False: plain means (as where persons cannot be linked over time).
+    everyone : DataFrame, optional
+        unit, person: who is dealt out, so that several measures have the same halves of people; those of `answers`
+        where not given.
 
     Returns
     -------
@@ -69,7 +74,7 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     rows = answers
     if net:
         rows = answers[answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)]
-    halves = halves_of(rows["person"], rows["unit"], splits)
+    halves = halves_of(rows["person"], rows["unit"], splits) if everyone is None else _dealt(everyone, rows, splits)
     cells, cell_rows = _factorize(rows, ["unit", "t"])
     person = pd.factorize(rows["person"])[0]
     score = rows["score"].to_numpy(dtype=float)
@@ -84,6 +89,13 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     frame = pd.concat(parts, ignore_index=True)
     frame["block"] = frame.groupby(["split", "unit", "ca", "cb"], sort=True).ngroup()
     return frame.merge(n, on=["unit", "t"])[["split", "unit", "t", "block", "half_a", "half_b", "n"]]
+
+
+def _dealt(everyone: pd.DataFrame, rows: pd.DataFrame, splits: int) -> np.ndarray:
+    """Halves of the persons of `rows`, as `everyone` was dealt out."""
+    first = everyone.sort_values(["person", "unit"]).drop_duplicates("person")
+    dealt = halves_of(first["person"], first["unit"], splits)
+    return np.asarray(dealt[:, pd.Index(first["person"]).get_indexer(rows["person"])])
 
 
 def _linkable(answers: pd.DataFrame) -> bool:

@@ -177,7 +177,7 @@ def moments(
     NotEstimable
         With fewer than three clusters.
     """
-    firsts, seconds = zip(*(_halves(column) for column in (*regressors, outcome)), strict=True)
+    firsts, seconds = zip(*(pair(column) for column in (*regressors, outcome)), strict=True)
     columns = [*firsts[:-1], *seconds[:-1], firsts[-1], seconds[-1]]
     rows = _usable(frame, list(dict.fromkeys([*columns, *([weights] if weights else [])])), fixed_effects)
     codes, clusters = pd.factorize(rows[cluster], sort=True)
@@ -244,7 +244,7 @@ def slope(
     >>> round(slope(d.assign(y=2 * d.x + d.t), "y", "x").estimate.value, 6)
     2.0
     """
-    (one, two), (y, _) = _halves(exposure), _halves(outcome)
+    (one, two), (y, _) = pair(exposure), pair(outcome)
     known, rows = moments(
         frame, outcome, [exposure, *beside], fixed_effects=fixed_effects, weights=weights, cluster=cluster
     )
@@ -284,7 +284,8 @@ def bootstrap(known: Moments, draws: int = 1999, seed: int = 20260930) -> Array:
     return known.coefficients(known.net(counts.astype(float))).mean(axis=0)
 
 
-def _halves(column: Column) -> tuple[str, str]:
+def pair(column: Column) -> tuple[str, str]:
+    """Both halves of a column; the column twice where it has none."""
     return (column, column) if isinstance(column, str) else column
 
 
@@ -296,3 +297,30 @@ def _usable(frame: pd.DataFrame, needed: list[str], fixed_effects: bool) -> pd.D
     if fixed_effects:  # a block with one row has no change, and its unit no say
         rows = rows[rows.groupby(["split", "block"])["unit"].transform("size") > 1]
     return rows
+
+
+def apart(parts: Sequence[pd.DataFrame], exposure: Column) -> tuple[pd.DataFrame, list[Column]]:
+    """Stack regressions that share clusters, each with fixed effects and an exposure of its own.
+
+    Fitted in one `slope`, their coefficients are those of the parts fitted alone, and leaving a unit out leaves it
+    out of all: what is computed from several slopes has its jackknife.
+
+    Returns
+    -------
+    frame, exposures
+        The rows of all parts; the exposure's column (or halves) of each, zero in the rows of the others.
+    """
+    stacked = []
+    exposures: list[Column] = [
+        f"{exposure}_{k}" if isinstance(exposure, str) else (f"{exposure[0]}_{k}", f"{exposure[1]}_{k}")
+        for k in range(len(parts))
+    ]
+    for k, part in enumerate(parts):
+        block = part["block"] if "block" in part else part["unit"]
+        values = {
+            name: part[own] if j == k else 0.0
+            for j, column in enumerate(exposures)
+            for name, own in zip(pair(column), pair(exposure), strict=True)
+        }
+        stacked.append(part.assign(block=[(k, b) for b in block], t=[(k, t) for t in part["t"]], **values))
+    return pd.concat(stacked, ignore_index=True), exposures

@@ -11,6 +11,10 @@ ROUNDING = 1e-9  # points; rescaling an item leaves some 1e-16
 APART = ("overall", "recommend", "stay")  # scales that are reported apart from `internal` and `morale`
 TABLE_OF = {"internal": "service_ratings", "morale": "morale"}
 UNIT_OF = {"internal": "customer_unit", "morale": "unit_id"}
+RECORDS = {
+    "productivity": ("output", "hours"), "first_response": ("first_response_hours",), "rework": ("rework_rate",),
+}  # fmt: skip
+"""Columns of ``operations`` behind each measure of what gets done."""
 
 
 def scales(study: Study, measure: str) -> dict[str, list[str]]:
@@ -102,7 +106,7 @@ def unit_scores(study: Study, measure: str) -> pd.DataFrame:
     study : Study
     measure : str
         ``internal``, ``morale``, a scale of them, ``external``, ``productivity`` (log of output per hour),
-        ``turnover`` or ``intent_to_leave``.
+        ``first_response`` (log of hours), ``rework`` (share), ``turnover`` or ``intent_to_leave``.
 
     Returns
     -------
@@ -122,10 +126,8 @@ def _from_records(study: Study, measure: str) -> pd.DataFrame:
     if measure == "external":
         table = study.table("external_ratings").rename(columns={"unit_id": "unit"}).dropna(subset=["score"])
         grouped, source = table.groupby(["unit", "t"], observed=True)["score"], "external customers"
-    elif measure == "productivity":
-        table = study.table("operations").rename(columns={"unit_id": "unit"})
-        table = table[(table["output"] > 0) & (table["hours"] > 0)]
-        table = table.assign(score=np.log(table["output"] / table["hours"]))
+    elif measure in RECORDS:
+        table = recorded(study, measure).dropna(subset=["score"])
         grouped, source = table.groupby(["unit", "t"], observed=True)["score"], "records"
     elif measure.partition(".")[0] in TABLE_OF:
         grouped = person_scores(study, measure).groupby(["unit", "t"], observed=True)["score"]
@@ -134,6 +136,54 @@ def _from_records(study: Study, measure: str) -> pd.DataFrame:
         return _intention(study) if measure == "intent_to_leave" else _given(study, measure).iloc[:0]
     frame = grouped.agg(value="mean", n="size").reset_index()
     return frame.assign(n=frame["n"].astype(float), source=source, given=False)
+
+
+def recorded(study: Study, measure: str) -> pd.DataFrame:
+    """One row a unit and period of ``operations``: unit, t, score.
+
+    The score is the log of output per hour, the log of hours to a first response, or the share of rework; it is
+    missing where a number is, or has no logarithm.
+    """
+    table = study.table("operations").rename(columns={"unit_id": "unit"})
+    numbers = table.reindex(columns=list(RECORDS[measure])).astype(float)
+    score = numbers.iloc[:, 0]
+    if measure != "rework":
+        logs = np.log(numbers.where(numbers > 0))
+        score = logs.iloc[:, 0] - (logs.iloc[:, 1] if measure == "productivity" else 0.0)
+    return table[["unit", "t"]].assign(score=score)
+
+
+def answers_of(study: Study, measure: str, values: pd.DataFrame) -> pd.DataFrame:
+    """Answers behind the `values` that `unit_scores` gave; none where some were computed by someone else.
+
+    Returns
+    -------
+    DataFrame
+        unit, t, score; of `internal` and `morale` person and linked too.
+    """
+    if values["given"].any():
+        return pd.DataFrame()
+    if measure == "external":
+        answers = study.table("external_ratings").rename(columns={"unit_id": "unit"})
+        return answers[["unit", "t", "score"]].dropna(subset=["score"])
+    return person_scores(study, measure) if measure.partition(".")[0] in TABLE_OF else pd.DataFrame()
+
+
+def missing_measure(measure: str) -> str:
+    """Say what a study lacks to have a measure.
+
+    Examples
+    --------
+    >>> missing_measure("productivity")
+    'productivity (table operations with output and hours, or unit_scores)'
+    """
+    if measure in RECORDS:
+        columns = " and ".join(RECORDS[measure])
+        given = ", or unit_scores" if measure == "productivity" else ""
+        return f"{measure.replace('_', ' ')} (table operations with {columns}{given})"
+    tables = {**TABLE_OF, "external": "external_ratings"}
+    table = tables.get(measure.partition(".")[0])
+    return f"{measure} (table {table} or unit_scores)" if table else f"{measure} (table unit_scores)"
 
 
 def _intention(study: Study) -> pd.DataFrame:

@@ -35,37 +35,15 @@ def test_the_noise_is_corrected(h1):
 
 def test_rows_beside_the_headline(example, h1):
     panel, _, main, tested = h1
-    rows = sensitivity.rows(example, panel, tested, "external")
+    rows = sensitivity.rows(example, panel, tested)
     names = [row.name for row in rows]
     assert names[:3] == ["plain slope", "plain slope, unweighted", "differences between units, no panel"]
-    assert any("reverse path" in name for name in names)
     wild = next(row for row in rows if "wild" in row.name)
     unweighted = rows[1]
     assert wild.estimate == pytest.approx(unweighted.estimate, rel=1e-6)
     assert wild.p == pytest.approx(unweighted.p, abs=0.03)
     low, high = rows[-1].ci_low, rows[-1].ci_high
     assert low < main.estimate.value < high
-    assert sensitivity.reverse_checks(rows)[0].name == "reverse_path"
-
-
-def test_the_reverse_path_is_seen_where_there_is_one():
-    """The outcome moves next period's exposure: the reverse row must say so."""
-    rng = np.random.default_rng(1)
-    units, periods = 20, 10
-    y = rng.normal(size=(units, periods))
-    x = rng.normal(size=(units, periods))
-    x[:, 1:] += 0.8 * y[:, :-1]
-    frame = pd.DataFrame(
-        {
-            "unit": np.repeat(np.arange(units), periods), "t": np.tile(np.arange(periods), units),
-            "exposure": x.ravel(),
-            "outcome": y.ravel(), "n": np.nan, "n_outcome": np.nan,
-        }
-    )  # fmt: skip
-    frame = ic.panel.lead(frame, ["outcome", "exposure"])
-    row = sensitivity.reverse_row(designs.Design(frame, "exposure_next", "outcome", True))
-    assert row.p < 0.001
-    assert not sensitivity.reverse_checks((row,))[0].passed
 
 
 def test_weak_halves_give_the_plain_slope_and_say_so(tmp_path):
