@@ -35,6 +35,10 @@ _MODULES = (
     "sensitivity",
     "health",
     "summary",
+    "agreement",
+    "averages",
+    "measurement",
+    "invariance",
 )
 __all__ = [*_HOME, *_MODULES]
 

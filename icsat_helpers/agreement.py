@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from icsat_helpers.evidence import Metric, number
 from icsat_helpers.halves import split_half_means
 from icsat_helpers.inference import Array, NotEstimable, slope
 from icsat_helpers.panel import capped_weights
@@ -240,44 +239,3 @@ def averaging(study: Study, measure: str) -> Averaging:
 def checks(study: Study, measure: str) -> tuple[Check, ...]:
     """Checks for a notebook whose claim rests on unit averages of a measure; none where there are no persons."""
     return averaging(study, measure).checks
-
-
-def answer(found: Averaging, name: str) -> str:
-    """Whether answers may be averaged to units, in words. `name`: what the measure is called in a sentence."""
-    if found.icc is None:
-        return f"{name}: whether answers may be averaged to units cannot be told: {found.reasons['icc']}."
-    if found.people < found.minimum:
-        return f"{name}: too few people answered to say anything about unit averages."
-    two = f"ICC(2) {number(found.icc.icc2)}"
-    if found.icc.p >= SIGNIFICANT:
-        said = f"{name}: units cannot be told apart by their averages ({two}). Do not compare them."
-    elif found.icc.icc2 >= RELIABLE:
-        said = f"{name}: yes, answers may be averaged to units, and the averages are reliable ({two})."
-    elif found.icc.icc2 >= HALF:
-        said = f"{name}: yes, answers may be averaged to units, but read a single unit's average with care ({two})."
-    else:
-        said = (
-            f"{name}: more than half of what sets unit averages apart is chance ({two}). Do not compare single units."
-        )
-    if found.agreed is not None:
-        agree = "agree" if found.agreed >= AGREED else "do not agree well"
-        said += f" People of a unit {agree} (median rwg(j) {number(found.agreed)})."
-    if found.change is not None:
-        noise = "more than noise" if found.change >= HALF else "mostly noise"
-        said += f" A unit's change from one period to the next is {noise} (reliability {number(found.change)})."
-    return said
-
-
-def metrics(found: Averaging, notebook: str) -> tuple[Metric, ...]:
-    """Metrics of the contract that could be told and may be shown."""
-    rows, n, of = [], found.people, found.measure
-    if n < found.minimum:
-        return ()
-    if (one := found.icc) is not None:
-        rows.append(Metric("icc1", of, one.icc1, one.icc1_low, one.icc1_high, n, notebook))
-        rows.append(Metric("icc2", of, one.icc2, one.icc2_low, one.icc2_high, n, notebook))
-    if found.change is not None:
-        rows.append(Metric("reliability_of_change", of, found.change, None, None, n, notebook))
-    if found.agreed is not None and found.cells is not None:
-        rows.append(Metric("rwg_j_median", of, found.agreed, None, None, int(found.cells["n"].sum()), notebook))
-    return tuple(rows)

@@ -60,7 +60,7 @@ class Fit:
     omega, omega_se : ndarray, G x (f + 1)
         Omega total of each scale's mean, and last of the mean of the scales.
     correlations : ndarray, G x f x f
-    latent_means : ndarray, G x f
+    latent_means, latent_means_se : ndarray, G x f
         Distance from the first group in its standard deviations; NaN but at the level `scalar`.
     problems : tuple of str
         What keeps the solution from being read, in words; empty where nothing does.
@@ -77,6 +77,7 @@ class Fit:
     omega_se: Array
     correlations: Array
     latent_means: Array
+    latent_means_se: Array
     problems: tuple[str, ...]
 
 
@@ -114,13 +115,13 @@ def cfa(groups: Sequence[Moments], scales: Mapping[str, Sequence[str]], level: s
     x, n = found.x, int(model.n.sum())
     with np.errstate(invalid="ignore", divide="ignore"):  # a variance below zero has no root; `problems` says so
         values, errors = _reported(model, x), _errors(model, x)
-        correlations, latent_means = _latent(model, x)
+        correlations = _correlations(model, x)
+    cuts = [model.p, model.p + model.f + 1]
+    loadings, omega, means = zip(np.split(values, cuts, axis=1), np.split(errors, cuts, axis=1), strict=True)
     ended = bool(np.abs(found.jac).max() < FLAT)  # rounding may end the search just before its own tolerance
-    return Fit(
-        level, tuple(scales), names, n, _indices(model, x, n * found.fun) if ended else Indices(math.nan, model.df),
-        values[:, : model.p], errors[:, : model.p], values[:, model.p :], errors[:, model.p :],
-        correlations, latent_means, _problems(model, x, ended, correlations, errors, tuple(scales), names),
-    )  # fmt: skip
+    indices = _indices(model, x, n * found.fun) if ended else Indices(math.nan, model.df)
+    problems = _problems(model, x, ended, correlations, errors, tuple(scales), names)
+    return Fit(level, tuple(scales), names, n, indices, *loadings, *omega, correlations, *means, problems)
 
 
 def _refuse(groups: Sequence[Moments], scales: Mapping[str, Sequence[str]], names: tuple[str, ...]) -> None:
@@ -178,18 +179,20 @@ def _srmr(model: Model, x: Array) -> float:
 
 
 def _reported(model: Model, x: Array) -> Array:
-    """What is reported with standard errors, one row a group: standardised loadings p, omega f + 1."""
+    """What is reported with standard errors, one row a group: standardised loadings p, omega f + 1, latent means f."""
     each = (np.arange(model.f)[:, None] == model.of) / np.bincount(model.of)[:, None]
     sums = np.vstack([each, each.mean(axis=0)])  # weights of the scales' means, and of the mean of the scales
     rows = []
     for g in range(len(model.n)):
-        loading, latent, residual, _, _ = model.parts(x, g)
-        loading = loading * np.where(loading.sum(axis=0) < 0, -1.0, 1.0)  # a scale points where most of its items do
+        loading, latent, residual, _, mean = model.parts(x, g)
+        sign = np.where(loading.sum(axis=0) < 0, -1.0, 1.0)  # a scale points where most of its items do
+        loading, mean = loading * sign, mean * sign if model.level == "scalar" else np.full(model.f, math.nan)
+        latent = latent * np.outer(sign, sign)
         common = loading @ latent @ loading.T
         cov = common + np.diag(residual)
         sd = np.sqrt(np.diag(latent)[model.of] / np.diag(cov))
         omega = np.einsum("kp,pq,kq->k", sums, common, sums) / np.einsum("kp,pq,kq->k", sums, cov, sums)
-        rows.append(np.concatenate([loading.sum(axis=1) * sd, omega]))
+        rows.append(np.concatenate([loading.sum(axis=1) * sd, omega, mean]))
     return np.array(rows)
 
 
@@ -206,16 +209,10 @@ def _errors(model: Model, x: Array) -> Array:
     return np.sqrt((np.tensordot(slopes, root, (0, 0)) ** 2).sum(axis=-1))
 
 
-def _latent(model: Model, x: Array) -> tuple[Array, Array]:
-    """Correlations G x f x f of the scales, and their means G x f, NaN where they are set."""
+def _correlations(model: Model, x: Array) -> Array:
     parts = [model.parts(x, g) for g in range(len(model.n))]
-    signs = np.array([np.where(part[0].sum(axis=0) < 0, -1.0, 1.0) for part in parts])
-    latent = np.array([part[1] for part in parts])
-    sd = np.sqrt(np.diagonal(latent, axis1=1, axis2=2)) * signs
-    means = signs * np.array([part[4] for part in parts])
-    return latent / (sd[:, :, None] * sd[:, None, :]), means if model.level == "scalar" else np.full_like(
-        means, math.nan
-    )
+    sd = [np.sqrt(np.diag(part[1])) * np.where(part[0].sum(axis=0) < 0, -1.0, 1.0) for part in parts]
+    return np.array([part[1] / np.outer(each, each) for part, each in zip(parts, sd, strict=True)])
 
 
 def _problems(
@@ -236,4 +233,4 @@ def _problems(
     ]
     alike = np.argwhere(np.tril(np.abs(correlations).max(axis=0), -1) >= 1)
     found += [f"{scales[b]} and {scales[a]} cannot be told apart" for a, b in alike]
-    return (*found, *(["the answers do not determine every loading"] if np.isnan(errors).any() else []))
+    return (*found, *(["the answers do not determine every loading"] if np.isnan(errors[:, : model.p]).any() else []))
