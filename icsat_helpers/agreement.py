@@ -117,8 +117,13 @@ def rwg(answers: Array, group: pd.Series, null: Array) -> pd.DataFrame:
     return frame[frame["n"] > 1].reset_index(drop=True)
 
 
-def agreement(study: Study, measure: str) -> pd.DataFrame:
+def agreement(study: Study, measure: str) -> tuple[pd.DataFrame, int]:
     """rwg(j) of the reported period within units (morale), or within unit and provider (internal), of five or more.
+
+    Returns
+    -------
+    tuple of DataFrame, as `rwg` gives it, and int
+        The second is how many people stand behind it; one person rates several providers.
 
     Raises
     ------
@@ -145,7 +150,8 @@ def agreement(study: Study, measure: str) -> pd.DataFrame:
     cells = cells[cells["n"] >= SMALLEST_CELL].reset_index(drop=True)
     if cells.empty:
         raise NotEstimable(f"no group has {SMALLEST_CELL} complete answers")
-    return cells
+    behind = np.isfinite(answers).all(axis=1) & cell.isin(cells["group"]).to_numpy()
+    return cells, int(rows["person_id"][behind].nunique())
 
 
 def reliability_of_change(study: Study, measure: str) -> float:
@@ -179,8 +185,8 @@ class Averaging:
     minimum : int
         Fewer people are not shown.
     icc : Icc or None
-    cells : DataFrame or None
-        As `rwg` gives them.
+    cells : (DataFrame, int) or None
+        As `agreement` gives them.
     change : float or None
         Reliability of change.
     reasons : dict of {"icc", "cells", "change"} to str
@@ -190,15 +196,16 @@ class Averaging:
     people: int
     minimum: int
     icc: Icc | None
-    cells: pd.DataFrame | None
+    cells: tuple[pd.DataFrame, int] | None
     change: float | None
     reasons: dict[str, str]
 
     @property
     def agreed(self) -> float | None:
         """Median rwg(j) over groups; None where it cannot be told or describes too few people."""
-        enough = self.cells is not None and self.cells["n"].sum() >= self.minimum
-        return float(self.cells["rwg"].median()) if enough and self.cells is not None else None
+        if self.cells is None or self.cells[1] < self.minimum:
+            return None
+        return float(self.cells[0]["rwg"].median())
 
     @property
     def checks(self) -> tuple[Check, ...]:

@@ -33,8 +33,7 @@ def spread(found: Sequence[Averaging]) -> Chart | Page:
     """Picture of rwg(j) over groups that may be shown: the median, and between which values the middle half lies."""
     rows, said = [], []
     for each in found:
-        cells = each.cells[each.cells["n"] >= each.minimum] if each.cells is not None else pd.DataFrame()
-        if len(cells):
+        if each.cells is not None and len(cells := each.cells[0][each.cells[0]["n"] >= each.minimum]):
             low, middle, high = cells["rwg"].quantile([0.25, 0.5, 0.75])
             rows.append((f"{each.measure} ({len(cells)} groups)", middle, low, high))
             said.append(f"{each.measure} {number(middle)}")
@@ -85,5 +84,5 @@ def metrics(found: Averaging, notebook: str) -> tuple[Metric, ...]:
     if found.change is not None:
         rows.append(Metric("reliability_of_change", of, found.change, None, None, n, notebook))
     if found.agreed is not None and found.cells is not None:
-        rows.append(Metric("rwg_j_median", of, found.agreed, None, None, int(found.cells["n"].sum()), notebook))
+        rows.append(Metric("rwg_j_median", of, found.agreed, None, None, found.cells[1], notebook))
     return tuple(rows)

@@ -50,7 +50,7 @@ class Comparison:
     counts : DataFrame
         group, n (complete sheets), shown: as `icsat_helpers.disclosure.publishable` gives it.
     groups : tuple of str
-        Those with enough sheets; the largest is the one that the others are held against.
+        Those with enough sheets; the first (the largest, or the earlier period) is what the others are held against.
     fits : tuple of Fit
         Configural, metric, scalar; empty where `reason` says why.
     """
@@ -75,15 +75,19 @@ class Comparison:
 def compare(study: Study, tool: Instrument, by: str) -> Comparison:
     """Fit the factor model to groups of people: languages, types of associates, or the last two periods.
 
-    Over periods too a person has one sheet, of either period, so that groups are different people.
+    Over periods too a person has one sheet, of either period, so that groups are different people. Types of
+    associates with too few sheets are taken together.
     """
     rows, items = tool.rows, [item for items in tool.modelled.values() for item in items]
     if by == "period":
         rows = sheets(study, tool.measure, [study.t - 1, study.t])
     complete = rows.dropna(subset=[*items, by])
-    parts = {str(name): part for name, part in complete.groupby(by, observed=True, sort=True)}
-    counts = pd.DataFrame({"group": list(parts), "n": [len(part) for part in parts.values()]})
-    counts = counts.sort_values(["n", "group"], ascending=[False, True], ignore_index=True)
+    group = complete[by].astype(str)
+    if by == "associate_type" and len(small := _small(group)) > 1:
+        group = group.where(~group.isin(small), f"{_listed(small)} together")
+    counts = group.value_counts().rename_axis("group").rename("n").reset_index()
+    first = ["group"] if by == "period" else ["n", "group"]
+    counts = counts.sort_values(first, ascending=[name != "n" for name in first], ignore_index=True)
     groups = tuple(counts.loc[counts["n"] >= FEWEST_SHEETS, "group"])
     shown = publishable(counts, "n", tool.minimum, [])
     fits: tuple[Fit, ...] = ()
@@ -92,13 +96,22 @@ def compare(study: Study, tool: Instrument, by: str) -> Comparison:
         reason = f"fewer than two {GROUPS[by]} have {FEWEST_SHEETS} complete sheets"
     elif not reason:
         try:
-            samples = [moments(parts[name], items) for name in groups]
+            samples = [moments(complete[group == name], items) for name in groups]
             fits = tuple(cfa(samples, tool.modelled, level) for level in LEVELS)
         except NotEstimable as why:
             reason = str(why)
     if any(np.isnan(fit.indices.chi2) for fit in fits):
-        fits, reason = (), "the search for the loadings did not end"
+        fits, reason = (), "in one of them items hang together too loosely"
     return Comparison(tool, by, shown, groups, fits, reason)
+
+
+def _small(group: pd.Series) -> list[str]:
+    sizes = group.value_counts()
+    return sorted(sizes.index[sizes < FEWEST_SHEETS])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def said(found: Comparison) -> str:
@@ -110,7 +123,7 @@ def said(found: Comparison) -> str:
     few += f" Hidden to protect small groups: {hidden}." if hidden else ""
     if not found.fits:
         return f"{name}: {what} cannot be checked: {found.reason}.{few}"
-    who = " and ".join([", ".join(found.groups[:-1]), found.groups[-1]])
+    who = _listed(found.groups) if found.by != "associate_type" else " against ".join(found.groups)
     if found.fits[0].indices.cfi < FAIR["cfi"]:
         return f"{name}: the items do not form the same scales in {who}: compare nothing between them.{few}"
     loadings, intercepts = (step.answer for step in found.steps)
@@ -132,7 +145,7 @@ def table(found: Sequence[Comparison]) -> Page:
         steps = [None, *comparison.steps]
         for fit, step in zip(comparison.fits, steps, strict=False):
             i = fit.indices
-            change = (step.fall, p_text(step.p)) if step else (None, "")
+            change = (max(step.fall, 0.0), p_text(step.p)) if step else (None, "")
             rows.append(
                 (
                     f"{comparison.tool.name}, {GROUPS[comparison.by]}",
@@ -153,7 +166,7 @@ def table(found: Sequence[Comparison]) -> Page:
 
 
 def latent_means(found: Sequence[Comparison]) -> Page:
-    """How groups differ on each scale, free of noise, in standard deviations of the largest group."""
+    """How groups differ on each scale, free of noise, in standard deviations of the group that is taken off."""
     rows = []
     for comparison in found:
         if not comparison.fits or "different" in (step.answer for step in comparison.steps):

@@ -225,7 +225,7 @@ def _problems(
     items: tuple[str, ...],
 ) -> tuple[str, ...]:
     if not ended:
-        return ("the search for the loadings did not end: the items do not form these scales",)
+        return ("the search for loadings did not end: some items hang together too loosely",)
     parts = [model.parts(x, g) for g in range(len(model.n))]
     lowest = np.min([np.append(part[2], np.diag(part[1])) for part in parts], axis=0)
     found = [
