@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -53,7 +53,7 @@ def answer(found: Averaging, name: str) -> str:
         return f"{name}: whether answers may be averaged to units cannot be told: {found.reasons['icc']}."
     if found.people < found.minimum:
         return f"{name}: too few people answered to say anything about unit averages."
-    two = f"ICC(2) {number(found.icc.icc2)}"
+    two = f"ICC(2) {number(found.icc.icc2)}" if found.icc.icc2 >= 0 else "ICC(2) below 0"
     if found.icc.p >= SIGNIFICANT:
         said = f"{name}: units cannot be told apart by their averages ({two}). Do not compare them."
     elif found.icc.icc2 >= RELIABLE:
@@ -73,6 +73,13 @@ def answer(found: Averaging, name: str) -> str:
     return said
 
 
+def advice(found: Sequence[Averaging], names: Mapping[str, str], *others: str) -> Page:
+    """Whether the measures in `names` may be averaged, and what else is to be minded."""
+    said = [answer(each, names[each.measure]) for each in found if each.measure in names]
+    unknown = "Ask who computed the averages how alike people of a unit answered; until then nobody can tell."
+    return paragraphs(*(said or [unknown]), *others)
+
+
 def metrics(found: Averaging, notebook: str) -> tuple[Metric, ...]:
     """Metrics of the contract that could be told and may be shown."""
     rows, n, of = [], found.people, found.measure
@@ -80,6 +87,7 @@ def metrics(found: Averaging, notebook: str) -> tuple[Metric, ...]:
         return ()
     if (one := found.icc) is not None:
         rows.append(Metric("icc1", of, one.icc1, one.icc1_low, one.icc1_high, n, notebook))
+    if one is not None and one.f > 0:
         rows.append(Metric("icc2", of, one.icc2, one.icc2_low, one.icc2_high, n, notebook))
     if found.change is not None:
         rows.append(Metric("reliability_of_change", of, found.change, None, None, n, notebook))

@@ -119,8 +119,7 @@ def instrument(study: Study, measure: str) -> Instrument | None:
 
 def measures(study: Study, tool: Instrument) -> list[str]:
     """The measure and each of its scales, those reported apart too."""
-    names = list(scales(study, tool.measure))
-    return [tool.measure, *(f"{tool.measure}.{name}" for name in names if names != [name])]
+    return [tool.measure, *(f"{tool.measure}.{name}" for name in scales(study, tool.measure))]
 
 
 def describe(tools: Sequence[Instrument]) -> Page:
@@ -147,7 +146,7 @@ def reliability(tool: Instrument, notebook: str) -> tuple[Metric, ...]:
     import pingouin as pg
 
     named = {tool.measure: [item for items in tool.scales.values() for item in items]}
-    named |= {f"{tool.measure}.{scale}": items for scale, items in tool.scales.items()} if len(tool.scales) > 1 else {}
+    named |= {f"{tool.measure}.{scale}": items for scale, items in tool.scales.items()}
     rows: list[Metric] = []
     for name, items in named.items():
         complete = tool.rows[items].dropna()
@@ -198,17 +197,19 @@ def item_table(study: Study, tool: Instrument, language: str) -> Page:
     rows = []
     for scale, items in tool.scales.items():
         complete = tool.rows[items].dropna()
-        if len(complete) < max(tool.minimum, 3):
+        if len(items) < 2 or len(complete) < max(tool.minimum, 3):
             continue
         for item in items:
             others = complete.drop(columns=item)
-            rest = float(complete[item].corr(others.mean(axis=1))) if len(items) > 1 else None
+            rest = float(complete[item].corr(others.mean(axis=1)))
             dropped = float(pg.cronbach_alpha(others)[0]) if len(items) > 2 else None
             text = study.settings.items[item].text
             said = text.get(language or study.settings.language) or text.get("en") or item
             rows.append((scale, said, rest, dropped, loadings.get(item)))
     if not rows:
-        return paragraphs(f"{tool.name}: too few complete answers to say anything about single items.")
+        return paragraphs(
+            f"{tool.name}: no scale has two items, and answers of enough people, to hold an item against the rest."
+        )
     return listing(rows, ("scale", "item", "with the rest", "alpha without it", "loading"))
 
 

@@ -131,7 +131,7 @@ def _refuse(groups: Sequence[Moments], scales: Mapping[str, Sequence[str]], name
     for scale, items in scales.items():
         if len(items) < fewest:
             raise NotEstimable(
-                f"{scale} has {len(items)} items; a model of {len(scales)} scale(s) needs {fewest} in each"
+                f"{scale} has {len(items)} items, and {'a single' if fewest == 3 else 'each'} scale needs {fewest}"
             )
     for group in groups:
         variances = np.diag(group.cov)
