@@ -37,6 +37,10 @@ _MODULES = (
     "sensitivity",
     "health",
     "summary",
+    "agreement",
+    "averages",
+    "measurement",
+    "invariance",
 )
 __all__ = [*_HOME, *_MODULES]
 

@@ -192,6 +192,21 @@ def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, tit
     return Chart(figure, f"{title}, {len(seen)} units:{ends} {hidden} hidden because they describe too few people.")
 
 
+def dots(frame: pd.DataFrame, title: str, alt: str) -> Chart:
+    """Values with intervals, one line a row from the top. `frame`: label, value, low, high; the axis holds 0 and 1."""
+    figure, axes = _axes(height=0.9 + 0.28 * len(frame))
+    place = -np.arange(len(frame))
+    axes.hlines(place, frame["low"], frame["high"], color=FAINT, linewidth=5)
+    axes.plot(frame["value"], place, "o", color=BLUE, markersize=5)
+    axes.set_yticks(place, frame["label"].astype(str).str.slice(0, 48))
+    axes.set(xlabel=title)
+    axes.set_xlim(
+        min(0.0, float(frame[["low", "value"]].min().min())), max(1.0, float(frame[["high", "value"]].max().max()))
+    )
+    axes.grid(visible=False, axis="y")
+    return Chart(figure, alt)
+
+
 def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
     """A mean over periods with its interval. `frame`: t, value, low, high; a hidden period has no value."""
     figure, axes = _axes(height=3.2)

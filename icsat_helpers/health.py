@@ -166,11 +166,13 @@ def metrics(study: Study, notebook: str) -> Metrics:
             if study.t in levels.index and np.isfinite(levels.at[study.t, "value"]):
                 value, low, high, n = levels.loc[study.t, ["value", "low", "high", "n"]]
                 found.append(Metric("mean", name, value, low, high, int(n) if np.isfinite(n) else None, notebook))
-        if kind in TABLE_OF and study.has(TABLE_OF[kind]):
-            shares = favourable_share(study, kind).set_index("t")
-            if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
-                share, n = float(shares.at[study.t, "share"]), int(shares.at[study.t, "people"])
-                found.append(Metric("favourable_share", kind, share, None, None, n, notebook))
+            if kind in TABLE_OF and study.has(TABLE_OF[kind]):
+                shares = favourable_share(study, name).set_index("t")
+                if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
+                    share, low, high, n = shares.loc[study.t, ["share", "low", "high", "people"]]
+                    found.append(
+                        Metric("favourable_share", name, float(share), float(low), float(high), int(n), notebook)
+                    )
     return Metrics(tuple(found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from icsat_helpers.study import Study
 
@@ -218,28 +219,57 @@ def _together(sources: pd.Series) -> str:
 
 
 def favourable_share(study: Study, measure: str) -> pd.DataFrame:
-    """Share of item answers at or above ``favourable``, by period.
+    """Share of item answers at or above ``favourable``, by period, with a 95% interval that keeps units together.
+
+    The interval is Wilson's with the number of answers that would be as sure if all were independent, and t for
+    units less one (Franco, Little, Louis & Slud 2019): it stays between 0 and 1, and is there for 0 and 1 too.
+
+    Parameters
+    ----------
+    study : Study
+    measure : str
+        ``internal``, ``morale`` (their scales but for those reported apart) or one scale, as in ``internal.quality``.
 
     Returns
     -------
     DataFrame
-        t, share (0 to 1), answers, people.
+        t, share (0 to 1), low, high (NaN with one unit), answers, people (who answered one of the items).
     """
-    kind = measure.partition(".")[0]
-    items = [name for scale, names in scales(study, kind).items() if scale not in APART for name in names]
+    kind, _, one = measure.partition(".")
+    found = scales(study, kind)
+    items = [
+        name for scale, names in found.items() if scale == one or (not one and scale not in APART) for name in names
+    ]
     table = study.table(TABLE_OF[kind])
     values = table[items].to_numpy(dtype=float)
     bar = np.array([_bar(study, name) for name in items])
     frame = pd.DataFrame(
         {
             "t": table["t"],
+            "unit": table[UNIT_OF[kind]],
             "person": table["person_id"],
             "yes": (values >= bar - ROUNDING).sum(1),
             "all": np.isfinite(values).sum(1),
         }
     )
+    frame = frame[frame["all"] > 0]
     grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("all", "sum"), people=("person", "nunique"))
-    return grouped.assign(share=grouped["yes"] / grouped["answers"]).reset_index()[["t", "share", "answers", "people"]]
+    grouped["share"] = grouped["yes"] / grouped["answers"]
+    units = frame.groupby(["t", "unit"], observed=True)[["yes", "all"]].sum().reset_index("t")
+    away = units["yes"] - units["all"] * units["t"].map(grouped["share"])
+    clusters = units.groupby("t").size()
+    variance = (away**2).groupby(units["t"]).sum() * clusters / (clusters - 1) / grouped["answers"] ** 2
+    low, high = _wilson(grouped["share"], variance, grouped["answers"], clusters)
+    return grouped.assign(low=low, high=high).reset_index()[["t", "share", "low", "high", "answers", "people"]]
+
+
+def _wilson(share: pd.Series, variance: pd.Series, answers: pd.Series, units: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Interval of shares of clustered answers; where all units say the same, each counts as one answer."""
+    spread = share * (1 - share)
+    n = (spread / variance.where(variance > 0)).clip(upper=answers).fillna(units)
+    t = pd.Series(stats.t.ppf(0.975, np.maximum(units - 1, 1)), share.index).where(units > 1)
+    middle, half = share + t**2 / (2 * n), t * np.sqrt(spread / n + t**2 / (4 * n**2))
+    return (middle - half) / (1 + t**2 / n), (middle + half) / (1 + t**2 / n)
 
 
 def _bar(study: Study, name: str) -> float:

@@ -1,7 +1,9 @@
 """Answers to scores, by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 import icsat_helpers as ic
 from icsat_helpers import scores
@@ -77,7 +79,42 @@ def test_intention_to_leave_is_the_share_that_does_not_want_to_stay(study):
 def test_favourable_is_judged_on_the_items_own_scale(study):
     shares = scores.favourable_share(study, "internal")
     assert shares["share"].tolist() == [pytest.approx(3 / 6)]  # 4, 5, 5 of 4 2 5 3 5 1; overall stands apart
-    assert shares["people"].tolist() == [3]
+    assert shares["people"].tolist() == [2]  # cyd answered none of these items
+
+
+def test_a_scale_has_its_own_favourable_share(study):
+    assert scores.favourable_share(study, "internal.responsiveness")["share"].tolist() == [pytest.approx(2 / 3)]
+    assert scores.favourable_share(study, "internal.overall")["share"].tolist() == [1.0]
+    assert scores.favourable_share(study, "internal.beauty").empty
+
+
+def test_the_interval_of_a_share_keeps_units_together_and_between_0_and_1(example):
+    found = scores.favourable_share(example, "internal").set_index("t").loc[example.t]
+    rows = example.table("service_ratings")
+    rows = rows[rows["t"] == example.t]
+    items = [
+        name for scale, names in scores.scales(example, "internal").items() if scale != "overall" for name in names
+    ]
+    yes, answered = (rows[items] >= 4).sum(axis=1), rows[items].notna().sum(axis=1)
+    fit = sm.WLS(yes / answered, np.ones(len(rows)), weights=answered)  # the ratio as a weighted mean, clustered
+    fit = fit.fit(
+        cov_type="cluster", cov_kwds={"groups": pd.factorize(rows["customer_unit"])[0], "df_correction": True}
+    )
+    share, half = fit.params.iloc[0], 2.0244 * fit.bse.iloc[0]  # t(.975) with 38 degrees of freedom
+    assert found["share"] == pytest.approx(share)
+    assert found["low"] == pytest.approx(share - half, abs=0.002)  # near a half Wilson's is almost symmetric
+    assert found["high"] == pytest.approx(share + half, abs=0.002)
+    assert found["high"] - found["low"] > 1.5 * 3.92 * np.sqrt(share * (1 - share) / answered.sum())
+
+
+def test_shares_of_nothing_and_of_everything_have_intervals():
+    share, n = pd.Series([0.0, 1.0, 0.5]), pd.Series([40.0, 40.0, 40.0])
+    low, high = scores._wilson(share, pd.Series([0.0, 0.0, 0.0]), n, pd.Series([10, 10, 1]))
+    assert low[0] == pytest.approx(0, abs=1e-12)
+    assert 0.2 < high[0] < 0.5  # ten units that all say no
+    assert high[1] == pytest.approx(1)
+    assert low[1] == pytest.approx(1 - high[0])
+    assert np.isnan(low[2])
 
 
 def test_what_is_not_there_is_empty(study):
