@@ -175,21 +175,51 @@ def favourable_share(study: Study, measure: str) -> pd.DataFrame:
     DataFrame
         t, share (0 to 1), answers, people.
     """
+    frame = favourable_answers(study, measure)
+    grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("answers", "sum"), people=("person", "nunique"))
+    return grouped.assign(share=grouped["yes"] / grouped["answers"]).reset_index()[["t", "share", "answers", "people"]]
+
+
+def favourable_answers(study: Study, measure: str) -> pd.DataFrame:
+    """Favourable item answers, and all item answers, of every answer sheet.
+
+    Returns
+    -------
+    DataFrame
+        unit, person, t, (provider,) yes, answers (counts of items); scales of `APART` are left out.
+    """
     kind = measure.partition(".")[0]
     items = [name for scale, names in scales(study, kind).items() if scale not in APART for name in names]
     table = study.table(TABLE_OF[kind])
     values = table[items].to_numpy(dtype=float)
     bar = np.array([_bar(study, name) for name in items])
-    frame = pd.DataFrame(
-        {
-            "t": table["t"],
-            "person": table["person_id"],
-            "yes": (values >= bar - ROUNDING).sum(1),
-            "all": np.isfinite(values).sum(1),
-        }
-    )
-    grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("all", "sum"), people=("person", "nunique"))
-    return grouped.assign(share=grouped["yes"] / grouped["answers"]).reset_index()[["t", "share", "answers", "people"]]
+    columns = {"unit": table[UNIT_OF[kind]], "person": table["person_id"], "t": table["t"]}
+    if kind == "internal":
+        columns["provider"] = table["provider_unit"]
+    return pd.DataFrame(columns).assign(yes=(values >= bar - ROUNDING).sum(1), answers=np.isfinite(values).sum(1))
+
+
+def rating_scores(study: Study, measure: str = "internal") -> pd.DataFrame:
+    """One row a person, unit, provider and period: the person's score of that provider.
+
+    Parameters
+    ----------
+    study : Study
+    measure : str
+        ``internal`` or one scale of it, as in ``internal.quality``.
+
+    Returns
+    -------
+    DataFrame
+        unit, provider, t, person, score; sorted, rows without a score left out.
+    """
+    column = measure.partition(".")[2] or measure
+    sheets = scale_scores(study, "internal")
+    keys = ["unit", "provider", "t", "person"]
+    if column not in sheets:
+        return sheets.iloc[:0][keys].assign(score=np.nan)
+    scored = sheets.dropna(subset=[column]).groupby(keys, observed=True, sort=True)
+    return scored[column].mean().rename("score").reset_index()
 
 
 def _bar(study: Study, name: str) -> float:
