@@ -33,7 +33,12 @@ _MODULES = (
     "risk",
     "scores",
     "sensitivity",
+    "service",
+    "servicemap",
+    "crossed",
+    "goals",
     "health",
+    "progress",
     "summary",
 )
 __all__ = [*_HOME, *_MODULES]

@@ -16,6 +16,7 @@ from scipy import sparse, stats
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.sparse.linalg import splu
+from threadpoolctl import threadpool_limits
 
 from icsat_helpers.inference import NotEstimable
 
@@ -57,8 +58,8 @@ class Crossed:
         Of each term in the model, and of the ``residual``; in squared points.
     dropped : dict of str to str
         Terms that could not be told apart from something else, and why.
-    mean : float
-        The fixed mean.
+    mean, mean_se : float
+        The fixed mean and its standard error.
     log_likelihood : float
         Restricted.
     n_rows : int
@@ -68,6 +69,7 @@ class Crossed:
     variances: dict[str, float]
     dropped: dict[str, str]
     mean: float
+    mean_se: float
     log_likelihood: float
     n_rows: int
     levels: dict[str, int]
@@ -76,9 +78,9 @@ class Crossed:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of each variance in their sum; 0 for a term that was dropped."""
+        """Share of each variance in their sum."""
         total = sum(self.variances.values())
-        return {name: value / total for name, value in self.variances.items()} | dict.fromkeys(self.dropped, 0.0)
+        return {name: value / total for name, value in self.variances.items()}
 
     def p(self, term: str) -> float:
         """Boundary likelihood-ratio p of a term: half chi-square of 0, half of 1 degree (Self & Liang 1987)."""
@@ -135,7 +137,7 @@ def fit(frame: pd.DataFrame, score: str, terms: dict[str, list[str]]) -> Crossed
     scale = system.residual_variance(ratios)
     variances = {name: float(scale * r**2) for name, r in zip(kept, ratios, strict=True)} | {"residual": float(scale)}
     return Crossed(
-        variances, dropped, system.fixed_mean(ratios), system.likelihood(ratios), len(rows),
+        variances, dropped, *system.fixed_mean(ratios), system.likelihood(ratios), len(rows),
         {name: len(levels) for name, levels in kept.items()}, system, ratios,
     )  # fmt: skip
 
@@ -233,8 +235,12 @@ class _System:
     def residual_variance(self, ratios: Array) -> float:
         return self._fitted(ratios)[1] / (len(self.scores) - 1)
 
-    def fixed_mean(self, ratios: Array) -> float:
-        return float(self.scores.mean() + self._fitted(ratios)[2][-1])
+    def fixed_mean(self, ratios: Array) -> tuple[float, float]:
+        """Fixed mean and its standard error."""
+        last = np.zeros((len(self.right), 1))
+        last[-1] = 1.0
+        variance = self.residual_variance(ratios) * self._factor(ratios)[1](last)[-1, 0]
+        return float(self.scores.mean() + self._fitted(ratios)[2][-1]), float(np.sqrt(variance))
 
     def best_ratios(self) -> Array:
         """Ratios of SDs with the highest restricted likelihood; one that may as well be zero is zero."""
@@ -243,7 +249,8 @@ class _System:
         start = np.full(len(self.levels), 0.5)
         bounds = [(0.0, LARGEST_RATIO)] * len(start)
         options = {"final_tr_radius": PRECISION, "initial_tr_radius": 0.25}
-        best = minimize(lambda r: -self.likelihood(r), start, method="COBYQA", bounds=bounds, options=options).x
+        with threadpool_limits(1, "blas"):  # threads that wait for each other: forty times slower on a busy machine
+            best = minimize(lambda r: -self.likelihood(r), start, method="COBYQA", bounds=bounds, options=options).x
         for k in np.flatnonzero(best < SMALLEST_RATIO):
             if self.likelihood(zero := np.where(np.arange(len(best)) == k, 0.0, best)) >= self.likelihood(best):
                 best = zero

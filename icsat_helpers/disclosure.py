@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -228,28 +227,24 @@ class _Network:
         """Hide arcs until what flows through `arc` may differ by `wanted`; `room`: how far each may fall and rise."""
         room = np.minimum(room, wanted)
         ways = [(self.head[arc], self.tail[arc], room[arc, 1]), (self.tail[arc], self.head[arc], room[arc, 0])]
-        spans = [self._span(arc, room, *way) for way in ways]  # by how much it may rise, and fall
+        graph = self._graph(arc, room)
+        spans = [_span(graph, *way) for way in ways]  # by how much it may rise, and fall
         for k, way in enumerate(ways):
             while sum(spans) < wanted and spans[k] < way[2] and self._open(arc, room, *way[:2]):
-                spans[k] = self._span(arc, room, *way)
+                spans[k] = _span(self._graph(arc, room), *way)
 
-    def _flow(self, arc: int, room: Ints, start: int, end: int) -> Any:
-        """Most that can flow from `start` to `end` when hidden numbers change, but not that of `arc`."""
+    def _graph(self, arc: int, room: Ints) -> sparse.csr_array:
+        """By how much what flows between two nodes may change when hidden numbers do, but not that of `arc`."""
         free = np.flatnonzero(self.hidden)
         free = free[free != arc]
         tail, head, size = self.tail[free], self.head[free], 2 * (self.head.max() + 1,)
-        ends = np.concatenate([tail, head]), np.concatenate([head, tail])
         capacity = np.concatenate([room[free, 1], room[free, 0]]).astype(np.int32)
-        graph = sparse.csr_array((capacity, ends), shape=size)
-        return graph, maximum_flow(graph, int(start), int(end))
-
-    def _span(self, arc: int, room: Ints, start: int, end: int, most: int) -> int:
-        return min(int(self._flow(arc, room, start, end)[1].flow_value), int(most))
+        return sparse.csr_array((capacity, (np.concatenate([tail, head]), np.concatenate([head, tail]))), shape=size)
 
     def _open(self, arc: int, room: Ints, start: int, end: int) -> bool:
         """Hide what is shown on the shortest way from `start` to `end`; fewest answers, margins last."""
-        graph, flow = self._flow(arc, room, start, end)
-        left = (graph - flow.flow).tocoo()
+        graph = self._graph(arc, room)
+        left = (graph - maximum_flow(graph, int(start), int(end)).flow).tocoo()
         shown = np.flatnonzero(~self.hidden)
         price = self.n + np.where(np.arange(len(self.n)) > self.behind[:, 0].max(), self.n.max(), 0)
         rises, falls = shown[room[shown, 1] > 0], shown[room[shown, 0] > 0]
@@ -267,3 +262,7 @@ class _Network:
             self.hidden |= ((self.tail == last) & (self.head == node)) | ((self.tail == node) & (self.head == last))
             node = last
         return True
+
+
+def _span(graph: sparse.csr_array, start: int, end: int, most: int) -> int:
+    return min(int(maximum_flow(graph, int(start), int(end)).flow_value), int(most))
