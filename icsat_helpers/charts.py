@@ -303,8 +303,8 @@ def heatmap(
     only = f" It is {named[0]}." if len(named) == 1 else ""
     return Chart(
         figure,
-        f"{title}: {rows} rows by {columns} columns, {len(named)} cells shown and {int(hidden.to_numpy().sum())} "
-        f"hidden to protect small groups.{ends}{only}",
+        f"{title}, {rows} by {columns}: {len(named)} cells shown and {int(hidden.to_numpy().sum())} hidden "
+        f"to protect small groups.{ends}{only}",
     )
 
 

@@ -184,7 +184,7 @@ class _System:
         n, sizes = len(scores), [len(index) for index in levels.values()]
         order = tuple(np.argsort(sizes, kind="stable")[::-1])
         blocks = [sparse.csr_array((np.ones(n), (np.arange(n), codes[:, k])), (n, sizes[k])) for k in order]
-        design = sparse.hstack([*blocks, np.ones((n, 1))], format="csr")
+        design = sparse.hstack([*blocks, sparse.csr_array(np.ones((n, 1)))], format="csr")
         first = sizes[order[0]] if order else 0
         products, centred = (design.T @ design).tocsr(), scores - scores.mean()
         return cls(

@@ -20,7 +20,7 @@ from icsat_helpers.sensitivity import SIGNIFICANT, Check
 from icsat_helpers.service import RELIABLE, TERMS, Ranking, Served, provider_means, ranking, served
 from icsat_helpers.study import Study
 
-HIDDEN = "hidden: too few people"
+HIDDEN = "hidden to protect small groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _ranks_in_words(found: Map, seen: pd.DataFrame) -> str:
     return (
         f"{len(seen)} providers by what an average customer says of them: {' at the top, '.join(ends)} of "
         f"{len(found.providers)}{' at the end' if len(ends) > 1 else ''}. Each rank alone lies in its interval with "
-        f"95% probability, all of them together with less.{f' {hidden} providers are hidden.' if hidden else ''}"
+        f"95% probability, all of them together with less.{f' Hidden: {hidden}.' if hidden else ''}"
     )
 
 
@@ -240,7 +240,7 @@ def table(found: Map) -> Page:
     ]  # fmt: skip
     head = ("provider", "people", "mean", "an average customer says", "% favourable")
     hidden = len(found.providers) - len(rows)
-    return together(listing(lines, head), paragraphs(f"{hidden} providers are {HIDDEN}." if hidden else ""))
+    return together(listing(lines, head), paragraphs(f"Providers {HIDDEN}: {hidden}." if hidden else ""))
 
 
 def span(value: float, low: float, high: float, places: int = 2, sign: str = "") -> str:
