@@ -233,14 +233,19 @@ def _no_ranking(found: Map) -> str:
 def table(found: Map) -> Page:
     """List what each provider's customers say: mean, what an average customer says, favourable answers."""
     rows = found.providers[found.providers["shown"]]
+    ranked = found.ranking.frame is not None
     lines = [
         (row.name, row.n, row.plain, span(row.mean, row.low, row.high),
-         span(100 * row.share, 100 * row.share_low, 100 * row.share_high, 0))
+         span(100 * row.share, 100 * row.share_low, 100 * row.share_high, 0),
+         *([f"{row.rank_low} to {row.rank_high}"] if ranked else []))
         for row in rows.itertuples(name="Provider", index=False)
     ]  # fmt: skip
-    head = ("provider", "people", "mean", "an average customer says", "% favourable")
+    head = ["provider", "people", "mean", "an average customer says", "% favourable"]
     hidden = len(found.providers) - len(rows)
-    return together(listing(lines, head), paragraphs(f"Providers {HIDDEN}: {hidden}." if hidden else ""))
+    return together(
+        listing(lines, [*head, f"rank of {len(found.providers)}"] if ranked else head),
+        paragraphs(f"Providers {HIDDEN}: {hidden}." if hidden else ""),
+    )
 
 
 def span(value: float, low: float, high: float, places: int = 2, sign: str = "") -> str:
@@ -328,11 +333,14 @@ def advice(found: Map) -> Page:
         return paragraphs(
             "Do not reward or blame a provider for its score this period: the scores do not tell them apart."
         )
+    own = found.served.model is not None and "customer" in found.served.model.dropped
     seen, half = found.providers[found.providers["shown"]], (len(found.providers) + 1) / 2
     low = seen.loc[seen["rank_low"] > half, "name"].tolist()[::-1][:3]
     high = seen.loc[seen["rank_high"] < half, "name"].tolist()[:3]
     return paragraphs(
         f"Start with {', '.join(low)}: each of them is in the lower half with some certainty." if low else "",
         f"Ask {', '.join(high)} what they do differently." if high else "",
-        "Within a provider, talk first to the customer units that are least satisfied with it.",
+        "Whether a provider serves badly or its own customers are hard to please cannot be told apart here."
+        if own
+        else "Within a provider, talk first to the customer units that are least satisfied with it.",
     )

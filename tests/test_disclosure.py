@@ -169,12 +169,12 @@ def cells(*people, score=3.0):
 
 
 def test_the_same_few_people_in_two_cells_are_one_small_group():
-    """Three people rate both x and y: their six answers are a margin less what is shown of it."""
-    table = cells(
-        ("a", "x", 3), ("a", "y", 3), ("a", "z", 20), ("a", "w", 30), ("b", "x", 9), ("b", "y", 9), ("b", "z", 9)
-    )
-    hidden = disclosure.suppress_table(table, 5, SCALE)
-    assert hidden.cells.loc["a", ["x", "y", "z"]].all()
+    """Four people rate both x and y: their eight answers are a margin less what is shown of it."""
+    few = [("a", "x", 4), ("a", "y", 4), ("a", "z", 20), ("a", "w", 30)]
+    table = cells(*few, ("b", "x", 9), ("b", "y", 9), ("b", "z", 9), ("b", "w", 9))
+    hidden = disclosure.suppress_table(table, 5, SCALE).cells
+    assert hidden.loc["a", ["x", "y", "z"]].all()
+    assert not hidden.at["a", "w"]
 
 
 def test_nothing_is_hidden_where_every_group_is_large_and_empty_cells_hide_nobody():
