@@ -227,11 +227,13 @@ class _Network:
         """Hide arcs until what flows through `arc` may differ by `wanted`; `room`: how far each may fall and rise."""
         room = np.minimum(room, wanted)
         ways = [(self.head[arc], self.tail[arc], room[arc, 1]), (self.tail[arc], self.head[arc], room[arc, 0])]
-        graph = self._graph(arc, room)
-        spans = [_span(graph, *way) for way in ways]  # by how much it may rise, and fall
-        for k, way in enumerate(ways):
-            while sum(spans) < wanted and spans[k] < way[2] and self._open(arc, room, *way[:2]):
-                spans[k] = _span(self._graph(arc, room), *way)
+        opened = True
+        while opened:
+            graph = self._graph(arc, room)
+            spans = [_span(graph, *way) for way in ways]  # by how much it may rise, and fall
+            opened = sum(spans) < wanted and any(
+                span < way[2] and self._open(arc, room, *way[:2]) for span, way in zip(spans, ways, strict=True)
+            )
 
     def _graph(self, arc: int, room: Ints) -> sparse.csr_array:
         """By how much what flows between two nodes may change when hidden numbers do, but not that of `arc`."""
