@@ -265,3 +265,63 @@ def _band(small: float, at: int) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((-small, at - 0.3), 2 * small, 0.6, color=FAINT, alpha=0.7, linewidth=0)
+
+
+def heatmap(
+    values: pd.DataFrame,
+    hidden: pd.DataFrame,
+    title: str,
+    margins: tuple[pd.Series, pd.Series],
+    between: str = " and ",
+    extremes: int = 3,
+) -> Chart:
+    """Table as colours, low orange, high blue, hidden cells crossed, empty ones white; margins right and below.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Labelled rows and columns, each axis with its name; missing where nothing may be shown or there is nothing.
+    hidden : DataFrame of bool
+    margins : (Series, Series)
+        Of the rows and of the columns, missing where hidden.
+    between : str
+        Stands between a row's and a column's name where the alt text names the `extremes` lowest and highest cells.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    rows, columns = values.shape
+    shown = values.stack().dropna().sort_values(ascending=False, kind="stable")
+    figure, axes = _axes(2.6 + 0.19 * max(columns, 12), 2.2 + 0.19 * max(rows, 4))
+    middle = float(margins[0].mean()) if margins[0].notna().any() else 0.0
+    far = np.abs(shown - middle).quantile(0.9) if len(shown) else 0.0  # the few beyond it share the last colour
+    colours = LinearSegmentedColormap.from_list("house", [ORANGE, "#f3efe8", BLUE])
+    full = np.full((rows + 2, columns + 2), np.nan)  # a gap stands before the margins
+    full[:rows, :columns], full[:rows, -1], full[-1, :columns] = values, margins[0], margins[1]
+    crossed = np.zeros(full.shape, dtype=bool)
+    crossed[:rows, :columns], crossed[:rows, -1], crossed[-1, :columns] = hidden, margins[0].isna(), margins[1].isna()
+    reach = max(0.5, far)
+    drawn = axes.pcolormesh(
+        full, cmap=colours, vmin=middle - reach, vmax=middle + reach, edgecolors="white", linewidth=0.4
+    )
+    y, x = np.nonzero(crossed)
+    axes.scatter(x + 0.5, y + 0.5, marker="x", s=9, color="#9aa5b1", linewidth=0.8)
+    axes.set_xticks([*(np.arange(columns) + 0.5), columns + 1.5], [*map(_short, values.columns), "all"], rotation=90)
+    axes.set_yticks([*(np.arange(rows) + 0.5), rows + 1.5], [*map(_short, values.index), "all"])
+    axes.tick_params(labelsize=7, length=0)
+    axes.set(ylim=(rows + 2, 0), xlim=(0, columns + 2), xlabel=values.columns.name, ylabel=values.index.name)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(drawn, ax=axes, shrink=0.4, aspect=30, pad=0.01, extend="both", label="×: hidden, blank: none")
+    named = [f"{row}{between}{column} {value:.1f}" for (row, column), value in shown.items()]
+    most = min(extremes, len(named) // 2)
+    ends = f" Highest: {'; '.join(named[:most])}. Lowest: {'; '.join(named[::-1][:most])}." if most else ""
+    only = f" It is {named[0]}." if len(named) == 1 else ""
+    return Chart(
+        figure,
+        f"{title}, {rows} by {columns}: {len(named)} cells shown and {int(hidden.to_numpy().sum())} hidden "
+        f"to protect small groups.{ends}{only}",
+    )
+
+
+def _short(name: Any) -> str:
+    return str(name) if len(str(name)) <= 24 else f"{str(name)[:23]}…"

@@ -70,7 +70,7 @@ def unit_names(study: Study, units: pd.Series) -> pd.Series:
     table = study.table("units").set_index("unit_id")
     if "unit_name" not in table:
         return units.astype(str)
-    return units.map(table["unit_name"]).fillna(units).astype(str)
+    return units.map(table["unit_name"]).astype(object).fillna(units).astype(str)
 
 
 def missing_items(study: Study, measure: str) -> pd.DataFrame:

@@ -235,28 +235,12 @@ def favourable_share(study: Study, measure: str) -> pd.DataFrame:
     DataFrame
         t, share (0 to 1), low, high (NaN with one unit), answers, people (who answered one of the items).
     """
-    kind, _, one = measure.partition(".")
-    found = scales(study, kind)
-    items = [
-        name for scale, names in found.items() if scale == one or (not one and scale not in APART) for name in names
-    ]
-    table = study.table(TABLE_OF[kind])
-    values = table[items].to_numpy(dtype=float)
-    bar = np.array([_bar(study, name) for name in items])
-    frame = pd.DataFrame(
-        {
-            "t": table["t"],
-            "unit": table[UNIT_OF[kind]],
-            "person": table["person_id"],
-            "yes": (values >= bar - ROUNDING).sum(1),
-            "all": np.isfinite(values).sum(1),
-        }
-    )
-    frame = frame[frame["all"] > 0]
-    grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("all", "sum"), people=("person", "nunique"))
+    frame = favourable_answers(study, measure)
+    frame = frame[frame["answers"] > 0]
+    grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("answers", "sum"), people=("person", "nunique"))
     grouped["share"] = grouped["yes"] / grouped["answers"]
-    units = frame.groupby(["t", "unit"], observed=True)[["yes", "all"]].sum().reset_index("t")
-    away = units["yes"] - units["all"] * units["t"].map(grouped["share"])
+    units = frame.groupby(["t", "unit"], observed=True)[["yes", "answers"]].sum().reset_index("t")
+    away = units["yes"] - units["answers"] * units["t"].map(grouped["share"])
     clusters = units.groupby("t").size()
     variance = (away**2).groupby(units["t"]).sum() * clusters / (clusters - 1) / grouped["answers"] ** 2
     low, high = _wilson(grouped["share"], variance, grouped["answers"], clusters)
@@ -270,6 +254,51 @@ def _wilson(share: pd.Series, variance: pd.Series, answers: pd.Series, units: pd
     t = pd.Series(stats.t.ppf(0.975, np.maximum(units - 1, 1)), share.index).where(units > 1)
     middle, half = share + t**2 / (2 * n), t * np.sqrt(spread / n + t**2 / (4 * n**2))
     return (middle - half) / (1 + t**2 / n), (middle + half) / (1 + t**2 / n)
+
+
+def favourable_answers(study: Study, measure: str) -> pd.DataFrame:
+    """Favourable item answers, and all item answers, of every answer sheet.
+
+    Returns
+    -------
+    DataFrame
+        unit, person, t, (provider,) yes, answers (counts of items); without a scale all but those of `APART`.
+    """
+    kind, _, one = measure.partition(".")
+    found = scales(study, kind)
+    items = [
+        name for scale, names in found.items() if scale == one or (not one and scale not in APART) for name in names
+    ]
+    table = study.table(TABLE_OF[kind])
+    values = table[items].to_numpy(dtype=float)
+    bar = np.array([_bar(study, name) for name in items])
+    columns = {"unit": table[UNIT_OF[kind]], "person": table["person_id"], "t": table["t"]}
+    if kind == "internal":
+        columns["provider"] = table["provider_unit"]
+    return pd.DataFrame(columns).assign(yes=(values >= bar - ROUNDING).sum(1), answers=np.isfinite(values).sum(1))
+
+
+def rating_scores(study: Study, measure: str = "internal") -> pd.DataFrame:
+    """One row a person, unit, provider and period: the person's score of that provider.
+
+    Parameters
+    ----------
+    study : Study
+    measure : str
+        ``internal`` or one scale of it, as in ``internal.quality``.
+
+    Returns
+    -------
+    DataFrame
+        unit, provider, t, person, score; sorted, rows without a score left out.
+    """
+    column = measure.partition(".")[2] or measure
+    sheets = scale_scores(study, "internal")
+    keys = ["unit", "provider", "t", "person"]
+    if column not in sheets:
+        return sheets.iloc[:0][keys].assign(score=np.nan)
+    scored = sheets.dropna(subset=[column]).groupby(keys, observed=True, sort=True)
+    return scored[column].mean().rename("score").reset_index()
 
 
 def _bar(study: Study, name: str) -> float:
