@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -44,7 +46,21 @@ def _mixed(code: np.ndarray, seed: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = True) -> pd.DataFrame:
+def joint_halves(tables: Sequence[pd.DataFrame], splits: int = SPLITS, net: bool = True) -> list[pd.DataFrame]:
+    """`split_half_means` of several measures, each person in the same half of all of them.
+
+    What one half says of one measure and the other half of another is then free of the moods that a person
+    brings to both.
+    """
+    everyone = pd.concat([table[["person", "unit"]] for table in tables], ignore_index=True)
+    ends = np.cumsum([len(table) for table in tables])[:-1]
+    assigned = np.split(halves_of(everyone["person"], everyone["unit"], splits), ends, axis=1)
+    return [split_half_means(table, splits, net, half) for table, half in zip(tables, assigned, strict=True)]
+
+
+def split_half_means(
+    answers: pd.DataFrame, splits: int = SPLITS, net: bool = True, assigned: np.ndarray | None = None
+) -> pd.DataFrame:
     """Unit-period scores of two disjoint halves of the people, net of who answered.
 
     Halves are of people, the same in every period: a fresh split each period would make the halves' errors
@@ -58,6 +74,8 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     splits : int
     net : bool
         False: plain means (as where persons cannot be linked over time).
+    assigned : ndarray of bool, splits x rows of `answers`, optional
+        The half of each row's person, where it was decided elsewhere.
 
     Returns
     -------
@@ -66,10 +84,11 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     """
     net = net and bool(answers["linked"].mean() > 0.5) and _linkable(answers[answers["linked"]])
     n = answers.groupby(["unit", "t"]).size().rename("n").reset_index()
-    rows = answers
+    kept = np.ones(len(answers), dtype=bool)
     if net:
-        rows = answers[answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)]
-    halves = halves_of(rows["person"], rows["unit"], splits)
+        kept = (answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)).to_numpy(dtype=bool)
+    rows = answers[kept]
+    halves = halves_of(rows["person"], rows["unit"], splits) if assigned is None else assigned[:, kept]
     cells, cell_rows = _factorize(rows, ["unit", "t"])
     person = pd.factorize(rows["person"])[0]
     score = rows["score"].to_numpy(dtype=float)
