@@ -23,6 +23,7 @@ _HOME = {
     "provenance": "origins",
 }
 _MODULES = (
+    "chain",
     "claims",
     "listing",
     "charts",

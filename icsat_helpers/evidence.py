@@ -134,6 +134,7 @@ def conclude(
     method: str,
     words: tuple[str, str],
     express: Callable[[float], str] | None = None,
+    p: float | None = None,
     n_units: int,
     n_rows: int,
     n_periods: int,
@@ -153,17 +154,20 @@ def conclude(
         What a reader calls one point of the exposure, and the outcome: ("One point more ...", "points ...").
     express : callable, optional
         How an estimate is said in the sentence; two significant digits if not given.
+    p : float, optional
+        Where it is not that of the estimate's own t.
     """
     if n_units < FEWEST_UNITS:
         return not_estimable(claim, f"only {n_units} units can be compared; at least {FEWEST_UNITS} are needed")
     smallest = claim.smallest_raw if claim.smallest_raw is not None else claim.smallest_standardised / sd_ratio
-    adjusted = min(1.0, estimate.p * claim.family)
+    p = estimate.p if p is None else p
+    adjusted = min(1.0, p * claim.family)
     contradictable = rung != "precedence" or n_periods >= 8
     result = verdict(estimate, claim.direction, smallest, adjusted, "attenuated" in warnings, contradictable)
     low, high = estimate.interval()
     finding = Finding(
         claim.id, claim.claim, claim.notebook, result, rung, claim.direction, estimate.value, low, high, 0.95,
-        estimate.p, adjusted, claim.unit, estimate.value * sd_ratio, smallest, estimate.detectable, n_units, n_people,
+        p, adjusted, claim.unit, estimate.value * sd_ratio, smallest, estimate.detectable, n_units, n_people,
         n_rows, n_periods, method, sensitivity, checks, tuple(warnings), None,
     )  # fmt: skip
     return replace(finding, sentence=sentence(finding, words, express or number))
