@@ -167,6 +167,30 @@ def _together(sources: pd.Series) -> str:
     return " + ".join(sorted(set(sources)))
 
 
+def favourable_answers(study: Study, measure: str) -> pd.DataFrame:
+    """Item answers of every sheet that are at or above ``favourable``.
+
+    Returns
+    -------
+    DataFrame
+        unit, t, person, yes (favourable answers), all (answers).
+    """
+    kind = measure.partition(".")[0]
+    items = [name for scale, names in scales(study, kind).items() if scale not in APART for name in names]
+    table = study.table(TABLE_OF[kind])
+    values = table[items].to_numpy(dtype=float)
+    bar = np.array([_bar(study, name) for name in items])
+    return pd.DataFrame(
+        {
+            "unit": table[UNIT_OF[kind]],
+            "t": table["t"],
+            "person": table["person_id"],
+            "yes": (values >= bar - ROUNDING).sum(1),
+            "all": np.isfinite(values).sum(1),
+        }
+    )
+
+
 def favourable_share(study: Study, measure: str) -> pd.DataFrame:
     """Share of item answers at or above ``favourable``, by period.
 
@@ -175,19 +199,7 @@ def favourable_share(study: Study, measure: str) -> pd.DataFrame:
     DataFrame
         t, share (0 to 1), answers, people.
     """
-    kind = measure.partition(".")[0]
-    items = [name for scale, names in scales(study, kind).items() if scale not in APART for name in names]
-    table = study.table(TABLE_OF[kind])
-    values = table[items].to_numpy(dtype=float)
-    bar = np.array([_bar(study, name) for name in items])
-    frame = pd.DataFrame(
-        {
-            "t": table["t"],
-            "person": table["person_id"],
-            "yes": (values >= bar - ROUNDING).sum(1),
-            "all": np.isfinite(values).sum(1),
-        }
-    )
+    frame = favourable_answers(study, measure)
     grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("all", "sum"), people=("person", "nunique"))
     return grouped.assign(share=grouped["yes"] / grouped["answers"]).reset_index()[["t", "share", "answers", "people"]]
 
