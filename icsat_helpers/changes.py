@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.clean import load
-from icsat_helpers.evidence import CERTAINTY, number
+from icsat_helpers.evidence import CERTAINTY, number, percent_change
 from icsat_helpers.health import invited
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.origins import fingerprints
@@ -106,7 +106,8 @@ def told(finding: dict[str, Any], before: dict[str, Any] | None, tables: list[st
         return "Unchanged."
     was = CERTAINTY[before["verdict"]].lower()
     said = "Verdict unchanged" if before["verdict"] == finding["verdict"] else f"Was: {was}"
-    size = f" (estimate {number(before['estimate'])} then)" if before.get("estimate") is not None else ""
+    say = percent_change if "log " in before.get("unit", "") else number
+    size = f" (estimate {say(before['estimate'])} then)" if before.get("estimate") is not None else ""
     return f"{said}{size}. Why: {'; '.join(_reasons(finding, before, tables))}."
 
 

@@ -19,6 +19,7 @@ from icsat_helpers.study import Study
 
 MAIN = re.compile(r"H\d+$")
 NOT_TESTED = "Not tested"
+CLOSE, FAR = 1.5, 20  # times the data there is: hardly more, and more than anybody will collect
 FEW_NAMES = 8  # units named on the first screen
 ANCHORS = {"H1": ("customer satisfaction", 0.32), "H3": ("turnover", -0.36), "H4": ("productivity", 0.20)}
 """True-score correlations with job satisfaction over business units (Harter, Schmidt & Hayes 2002)."""
@@ -181,16 +182,24 @@ def to_know_more(finding: dict[str, Any]) -> str:
     found, wanted = finding.get("detectable_effect"), finding.get("smallest_effect")
     if finding["verdict"] == "inconclusive" and found and wanted:
         times = (found / wanted) ** 2  # standard errors shrink with the root of the data
-        needs.append(
-            f"About {number(times)} times as many units or periods, to find an effect just large enough to matter."
-            if times > 1.5
-            else "A few more periods: what matters is within reach."
-        )
+        needs.append(_more_of_the_same(times))
     if "attenuated" in finding["warnings"]:
         needs.append("Answers of persons, more of them in each unit, to free averages of noise.")
     if "same_source" in finding["warnings"]:
         needs.append("The two asked of different people.")
     return " ".join(needs)
+
+
+def _more_of_the_same(times: float) -> str:
+    """What `times` as much data means for who has to collect it."""
+    if times <= CLOSE:
+        return "A few more periods: an effect just large enough to matter is within reach."
+    if times <= FAR:
+        return f"About {number(times)} times as many units or periods, to find an effect just large enough to matter."
+    return (
+        f"More of the same will not do for an effect just large enough to matter (over {FAR} times as many units or "
+        "periods): more answers in each unit, or a programme started at different times."
+    )
 
 
 def claims_chart(study: Study, found: Results) -> charts.Chart:
@@ -209,14 +218,14 @@ def context(found: Results) -> Page:
     """Published relations beside those found here; context, not a test."""
     by_id = {f["id"]: f for f in found.main if f.get("standardised") is not None}
     rows = [
-        (name, what, number(r), number(by_id[name]["standardised"]) if name in by_id else "–")
+        (name, what, f"{r:.2f}".replace("-", "−"), number(by_id[name]["standardised"]) if name in by_id else "–")
         for name, (what, r) in ANCHORS.items()
     ]
     shown = listing(rows, ("", "relation with", "published (context only)", "here, standardised"))
     note = paragraphs(
         "Context only, no yardstick: published are correlations of job satisfaction over business units, corrected for "
-        "noise (Harter, Schmidt & Hayes 2002); here it is internal satisfaction, on the rung that is named above, and "
-        "for staying persons' log hazard of leaving."
+        "noise (Harter, Schmidt & Hayes 2002). Here it is internal satisfaction, on the rung named above; for turnover "
+        "it is the log hazard of leaving for one standard deviation, where persons can be followed."
     )
     return Page(shown.html + note.html, f"{shown.text}\n\n{note.text}")
 
