@@ -24,6 +24,7 @@ _HOME = {
 }
 _MODULES = (
     "associates",
+    "chain",
     "claims",
     "listing",
     "charts",

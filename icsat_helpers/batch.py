@@ -205,6 +205,7 @@ def _manifest(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "parameters": without_paths(plan.values, plan.shown),
         "data": plan.data,
+        "tables": plan.tables,
         "notebooks": records,
         "git_commit": commit,
         "python": sys.version.split()[0],

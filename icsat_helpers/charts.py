@@ -235,26 +235,29 @@ def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
 
 
 def claims(findings: list[dict[str, Any]]) -> Chart:
-    """Standardised effect and interval of each claim that could be tested; the grey band is too small to matter.
+    """Standardised effect and interval of each claim; the grey band is too small to matter.
 
-    Effects are shown in the direction that the claim expects: to the right of zero speaks for it.
+    Effects are shown in the direction that the claim expects: to the right of zero speaks for it. A claim without
+    an estimate keeps its line, which says why.
     """
-    rows = [f for f in findings if f["estimate"] is not None and f["standardised"] is not None]
-    figure, axes = _axes(height=1.2 + 0.55 * max(1, len(rows)))
+    figure, axes = _axes(height=1.2 + 0.5 * max(1, len(findings)))
     said = []
-    for i, f in enumerate(reversed(rows)):
-        scale = f["standardised"] / f["estimate"] if f["estimate"] else 0.0
-        low, value, high = sorted(f["direction"] * scale * f[key] for key in ("ci_low", "estimate", "ci_high"))
-        small = abs(scale * f["smallest_effect"])
-        axes.add_patch(_band(small, i))
-        axes.plot([low, high], [i, i], color=TONE[f["verdict"]], linewidth=3, solid_capstyle="round")
-        axes.plot(value, i, "o", color=TONE[f["verdict"]], markersize=8)
-        axes.annotate(CERTAINTY[f["verdict"]], (high, i), xytext=(8, 0), textcoords="offset points", va="center",
-                      color=TONE[f["verdict"]])  # fmt: skip
-        said.append(f"{f['id']} {CERTAINTY[f['verdict']].lower()}, {number(value)} ({number(low)} to {number(high)})")
+    for i, f in enumerate(reversed(findings)):
+        words, colour = CERTAINTY.get(f["verdict"], "Not tested"), TONE.get(f["verdict"], SOFT)
+        at = 0.0
+        if f["estimate"] is not None and f["standardised"] is not None:
+            scale = f["standardised"] / f["estimate"] if f["estimate"] else 0.0
+            low, value, at = sorted(f["direction"] * scale * f[key] for key in ("ci_low", "estimate", "ci_high"))
+            axes.add_patch(_band(abs(scale * f["smallest_effect"]), i))
+            axes.plot([low, at], [i, i], color=colour, linewidth=3, solid_capstyle="round")
+            axes.plot(value, i, "o", color=colour, markersize=8)
+            said.append(f"{f['id']} {words.lower()}, {number(value)} ({number(low)} to {number(at)})")
+        else:
+            said.append(f"{f['id']} {words.lower()}")
+        axes.annotate(words, (at, i), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
     axes.axvline(0, color=SOFT, linewidth=1)
-    axes.set_yticks(range(len(rows)), [f["id"] for f in reversed(rows)])
-    axes.set(xlabel="Effect in standard deviations, in the direction of the claim", ylim=(-0.6, len(rows) - 0.4))
+    axes.set_yticks(range(len(findings)), [f["id"] for f in reversed(findings)])
+    axes.set(xlabel="Effect in standard deviations, in the direction of the claim", ylim=(-0.6, len(findings) - 0.4))
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.25)
     text = "; ".join(reversed(said)) or "no claim could be tested"

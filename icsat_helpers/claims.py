@@ -104,7 +104,7 @@ def questions(study: Study) -> list[Question]:
         "H2": unit_panel(study, "internal", "morale").reason,
         "H3": leaving(study),
         "H4": unit_panel(study, "internal", "productivity").reason,
-        "H5": _chain(study),
+        "H5": chain_reason(study),
         "H6": associates_panel(study).reason,
         "H7": _programmes(study),
     }
@@ -144,15 +144,18 @@ def leaving(study: Study) -> str:
     return "fewer than five units have answers of people followed into a next period"
 
 
-def _chain(study: Study) -> str:
+def chain_reason(study: Study) -> str:
+    """Why H5 cannot be answered, or "": two chains of three periods, four or more in all, in at least five units."""
     parts = [unit_panel(study, "internal", "morale"), unit_panel(study, "morale", "external")]
     missing = [part.reason for part in parts if part.reason]
     if missing:
         return missing[0]
-    if any(part.rung != "precedence" for part in parts):
-        return "the chain needs four or more periods of all three measures"
-    both = parts[0].frame.dropna(subset=["outcome_next"])["t"].nunique() >= 3
-    return "" if both else "the chain needs four or more periods of all three measures"
+    first, second = (part.frame.dropna(subset=["exposure", "outcome_next"])[["unit", "t"]] for part in parts)
+    whole = first.merge(second.assign(t=second["t"] - 1), on=["unit", "t"])
+    repeated = whole[whole.groupby("unit")["t"].transform("nunique") > 1]
+    if repeated["unit"].nunique() >= FEWEST_UNITS:
+        return ""
+    return f"the chain needs all three measures in four or more periods, in at least {FEWEST_UNITS} units"
 
 
 def _parts(name: str, study: Study) -> int:

@@ -136,6 +136,7 @@ def conclude(
     method: str,
     words: tuple[str, str],
     express: Callable[[float], str] | None = None,
+    p: float | None = None,
     n_units: int,
     n_rows: int,
     n_periods: int,
@@ -161,11 +162,14 @@ def conclude(
         Where it is something else than the estimate times `sd_ratio`.
     feedback : Feedback, optional
         What the panel says about the way back; where it leaves a doubt, the verdict is "inconclusive".
+    p : float, optional
+        Where it is not that of the estimate's own t.
     """
     if n_units < FEWEST_UNITS:
         return not_estimable(claim, f"only {n_units} units can be compared; at least {FEWEST_UNITS} are needed")
     smallest = claim.smallest_raw if claim.smallest_raw is not None else claim.smallest_standardised / sd_ratio
-    adjusted = min(1.0, estimate.p * claim.family)
+    p = estimate.p if p is None else p
+    adjusted = min(1.0, p * claim.family)
     contradictable = rung != "precedence" or n_periods >= LONG
     result = verdict(estimate, claim.direction, smallest, adjusted, "attenuated" in warnings, contradictable)
     doubt = feedback.doubt(estimate.value) if feedback and result in ("supported", "contradicted") else ""
@@ -176,7 +180,7 @@ def conclude(
         sensitivity, checks = (*sensitivity, *feedback.rows), (*checks, *feedback.checks)
     finding = Finding(
         claim.id, claim.claim, claim.notebook, result, rung, claim.direction, estimate.value, low, high, 0.95,
-        estimate.p, adjusted, claim.unit, standardised, smallest, estimate.detectable, n_units, n_people,
+        p, adjusted, claim.unit, standardised, smallest, estimate.detectable, n_units, n_people,
         n_rows, n_periods, method, sensitivity, checks, tuple(warnings), None,
     )  # fmt: skip
     few = f"Only {n_units} units can be compared, so the interval is wide." if n_units < FEW_UNITS else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -44,6 +46,16 @@ def _mixed(code: np.ndarray, seed: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
+def joint_halves(tables: Sequence[pd.DataFrame], splits: int = SPLITS, net: bool = True) -> list[pd.DataFrame]:
+    """`split_half_means` of several measures, each person in the same half of all of them.
+
+    What one half says of one measure and the other half of another is then free of the moods that a person
+    brings to both.
+    """
+    everyone = pd.concat([table[["person", "unit"]] for table in tables], ignore_index=True)
+    return [split_half_means(table, splits, net, everyone) for table in tables]
+
+
 def split_half_means(
     answers: pd.DataFrame, splits: int = SPLITS, net: bool = True, everyone: pd.DataFrame | None = None
 ) -> pd.DataFrame:
@@ -71,9 +83,10 @@ def split_half_means(
     """
     net = net and bool(answers["linked"].mean() > 0.5) and _linkable(answers[answers["linked"]])
     n = answers.groupby(["unit", "t"]).size().rename("n").reset_index()
-    rows = answers
+    kept = np.ones(len(answers), dtype=bool)
     if net:
-        rows = answers[answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)]
+        kept = (answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)).to_numpy(dtype=bool)
+    rows = answers[kept]
     halves = halves_of(rows["person"], rows["unit"], splits) if everyone is None else _dealt(everyone, rows, splits)
     cells, cell_rows = _factorize(rows, ["unit", "t"])
     person = pd.factorize(rows["person"])[0]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
 from typing import Any
+
+import pandas as pd
 
 from icsat_helpers.results import MIME
 from icsat_helpers.study import Study
@@ -36,3 +39,15 @@ def provenance(study: Study) -> Provenance:
     """Provenance of what was made from a study."""
     versions = {name: version(name) for name in PACKAGES}
     return Provenance(study.settings.name, study.period, study.site, dict(study.sha256), versions)
+
+
+def fingerprints(study: Study) -> dict[str, str]:
+    """Return a hash of each table as it stood at the end of the period.
+
+    A file grows each quarter, so its own hash cannot tell new rows from revised ones; this can: a later run
+    loads the same period again, and the hashes are the same unless what was known then was revised.
+    """
+    return {
+        name: hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
+        for name, table in study.tables.items()
+    }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icsat_helpers import clean, parameters, results
+from icsat_helpers import clean, origins, parameters, results
 from icsat_helpers.parameters import Notebook, RequestError
 from icsat_helpers.settings import LANGUAGES
 
@@ -59,6 +59,8 @@ class Plan:
         Machine paths to the words that stand for them in results.
     data : dict of str to str
         SHA-256 of each file.
+    tables : dict of str to str
+        Hash of each table as it stood at the end of the period.
     changes : DataFrame
         What cleaning changed.
     """
@@ -73,6 +75,7 @@ class Plan:
     values: dict[str, Any]
     shown: dict[str, str]
     data: dict[str, str]
+    tables: dict[str, str]
     changes: Any
 
     def values_for(self, notebook: Notebook) -> dict[str, Any]:
@@ -120,6 +123,7 @@ def prepare(request: Request, site: str = "") -> Plan:
         {"period": study.period, "study": given[source], "site": study.site, "output": given[output]} | values,
         {path: word for path, word in shown.items() if len(Path(path).parts) > 1},
         study.sha256,
+        origins.fingerprints(study),
         study.changes,
     )
 

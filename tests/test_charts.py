@@ -68,6 +68,9 @@ def test_claims_are_drawn_in_the_claims_direction():
         "id": "H3", "verdict": "supported", "direction": -1, "estimate": -1.0, "ci_low": -1.5, "ci_high": -0.5,
         "standardised": -0.5, "smallest_effect": 0.2,
     }  # fmt: skip
-    chart = charts.claims([finding, {**finding, "id": "H1", "estimate": None, "standardised": None}])
-    assert "H3 supported, 0.5 (0.25 to 0.75)" in chart.alt
-    assert "H1" not in chart.alt
+    blank = {"estimate": None, "standardised": None}
+    others = [{"id": "H1", "verdict": "not_estimable", **blank}, {"id": "H2", "verdict": "not_tested", **blank}]
+    chart = charts.claims([*others, finding])
+    assert chart.alt.endswith("H1 cannot be answered; H2 not tested; H3 supported, 0.5 (0.25 to 0.75).")
+    drawn = [text.get_text() for text in chart.figure.axes[0].texts]
+    assert drawn == ["Supported", "Not tested", "Cannot be answered"]  # from the bottom
