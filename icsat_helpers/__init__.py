@@ -34,6 +34,9 @@ _MODULES = (
     "scores",
     "sensitivity",
     "health",
+    "adoption",
+    "effects",
+    "programmes",
     "summary",
 )
 __all__ = [*_HOME, *_MODULES]
