@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from icsat_helpers.adoption import FOLLOWED, Rollout, shortfall, young
-from icsat_helpers.charts import BLUE, FAINT, SOFT, Chart, _axes
+from icsat_helpers.charts import BLUE, FAINT, SOFT, Chart, _axes, claims
 from icsat_helpers.claims import Hypothesis, hypothesis, of_customers, questions
 from icsat_helpers.effects import Effect, checks, honest, rows, together
 from icsat_helpers.evidence import Finding, conclude, not_estimable, number, p_text
@@ -48,13 +48,10 @@ def findings(study: Study, rollouts: Sequence[Rollout], effects: Sequence[Effect
         Of those that can be judged, in the same order.
     """
     by_name = {effect.rollouts[0].name: effect for effect in effects}
-    claims = {each.name: _claim(f"H7.{each.name}", study, rollouts) for each in rollouts}
-    parts = [
-        finding(claims[each.name], by_name[each.name])
-        if each.name in by_name
-        else early(study, claims[each.name], each)
-        for each in rollouts
-    ]
+    parts = []
+    for each in rollouts:
+        claim, effect = _claim(f"H7.{each.name}", study, rollouts), by_name.get(each.name)
+        parts.append(finding(claim, effect) if effect else early(study, claim, each))
     return [_main(study, rollouts, effects, parts), *parts]
 
 
@@ -167,7 +164,8 @@ def event_study(effect: Effect, minimum: int, period_name: str) -> Chart:
     axes.axhline(0, color=SOFT, linewidth=1)
     axes.axvline(-0.5, color=FAINT, linewidth=2)
     axes.set(xlabel=f"{period_name.capitalize()}s since the start (0 is the first with it)", ylabel="Points")
-    axes.set_xticks(shown[::2])
+    axes.set_xticks(shown[:: 1 + len(shown) // 10])
+    axes.set_title(_upper(effect.name).replace("$", r"\$"), loc="left", fontsize=10)
     before, after = ([v.value for e, v in points if (e >= 0) == side] for side in (False, True))
     said = f"{_upper(effect.name)}: {effect.treated} units that started against others, by {period_name} since then."
     if before:
@@ -175,6 +173,11 @@ def event_study(effect: Effect, minimum: int, period_name: str) -> Chart:
     if after:
         said += f" from the start on between {number(min(after))} and {number(max(after))} points."
     return Chart(figure, f"{said} Bars are 95% intervals; the hollow dot is the {period_name} compared with.")
+
+
+def forest(found: Sequence[Finding]) -> Chart:
+    """All programmes and each, in standard deviations between units."""
+    return claims([{**asdict(f), "id": f.id.replace("$", r"\$")} for f in found])
 
 
 SO_WHAT = {
