@@ -11,7 +11,7 @@ from icsat_helpers.adoption import Rollout
 from icsat_helpers.evidence import number, p_text
 from icsat_helpers.inference import Array, Estimate
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row, left_out
-from icsat_helpers.staggered import FEW, Randomised, group_time, imputed, over_treated, randomised, rearranged
+from icsat_helpers.staggered import FEW, Randomised, group_time, imputed, over_treated, paired, randomised, rearranged
 
 PLACEBOS = (2, 4)  # periods by which a pretended start comes too early
 
@@ -119,9 +119,7 @@ def together(effects: Sequence[Effect]) -> Effect:
     if whole.treated >= FEW:
         return replace(whole, estimate=replace(estimate, dof=whole.treated - 1))
     parts = [e.estimate for e in effects if isinstance(e.estimate, Randomised)]
-    drawn = np.average([part.drawn for part in parts], axis=0, weights=weights[:, 0])
-    carried = np.average([part.carried for part in parts], axis=0, weights=weights[:, 0])
-    return replace(whole, estimate=randomised(estimate.value, drawn, carried))
+    return replace(whole, estimate=paired(parts, weights[:, 0]))
 
 
 # ---------------------------------------------------------------- beside the headline
@@ -170,4 +168,5 @@ def rows(effect: Effect) -> tuple[Row, ...]:
     if widened is not None:
         words = "honest: drift may be as large as the largest before the start"
         found.insert(0, Row(words, effect.estimate.value, *widened, None))
-    return (*found, left_out(over_treated(effect.ways["after"], 2)))
+    after = effect.way("after")
+    return (*found, left_out(after)) if after is not None else tuple(found)

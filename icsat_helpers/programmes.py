@@ -65,8 +65,9 @@ def _main(study: Study, rollouts: Sequence[Rollout], effects: Sequence[Effect], 
     claim = _claim("H7", study, rollouts)
     if effects:
         return finding(claim, together(effects))
-    missing = next(question.reason for question in questions(study) if question.id == "H7")
-    return not_estimable(claim, missing) if len(parts) != 1 else replace(parts[0], id="H7", claim=claim.claim)
+    if len(parts) == 1 and young(rollouts[0]):
+        return replace(not_estimable(claim, str(parts[0].reason)), sentence=parts[0].sentence)
+    return not_estimable(claim, next(each.reason for each in questions(study) if each.id == "H7"))
 
 
 def early(study: Study, claim: Hypothesis, rollout: Rollout) -> Finding:

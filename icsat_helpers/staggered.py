@@ -7,7 +7,10 @@ started are one array. diff-diff gives the same effects; a test holds them toget
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
+from math import perm
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,7 @@ from icsat_helpers.inference import Array, Estimate, jackknife
 Mask = npt.NDArray[np.bool_]
 FEW = 6  # treated units below which the leave-one-unit-out interval is not to be relied on
 DRAWS, SEED = 999, 20260930
+EXACT = 3000  # arrangements up to which all are gone through
 SAME = 1e-9
 
 
@@ -259,8 +263,22 @@ def randomised(value: float, drawn: Array, carried: Array) -> Randomised:
     return Randomised(value, se, max(len(known) - 1, 1), np.array([value]), drawn, carried)
 
 
-def rearranged(outcome: Array, start: Array, others: Array, draws: int = DRAWS) -> tuple[Array, Array]:
-    """Mean effect after the start in `draws` arrangements of the starts over the observed units.
+def paired(parts: Sequence[Randomised], weights: Array) -> Randomised:
+    """Weighted mean of estimates whose starts are rearranged independently of each other."""
+    if len(parts) == 1:
+        return parts[0]
+    rng = np.random.default_rng(SEED)
+    picks = [rng.integers(0, len(part.drawn) + 1, DRAWS) for part in parts]  # the last is the arrangement seen
+    drawn = [np.append(part.drawn, part.value)[pick] for part, pick in zip(parts, picks, strict=True)]
+    carried = [np.append(part.carried, 1.0)[pick] for part, pick in zip(parts, picks, strict=True)]
+    value = float(np.average([part.value for part in parts], weights=weights))
+    return randomised(value, np.average(drawn, axis=0, weights=weights), np.average(carried, axis=0, weights=weights))
+
+
+def rearranged(outcome: Array, start: Array, others: Array) -> tuple[Array, Array]:
+    """Mean effect after the start in other arrangements of the starts over the observed units.
+
+    All of them where they are no more than `EXACT`, else `DRAWS` at random.
 
     Returns
     -------
@@ -269,9 +287,18 @@ def rearranged(outcome: Array, start: Array, others: Array, draws: int = DRAWS) 
     """
     here = np.isfinite(outcome).any(axis=1)
     outcome, start, others = outcome[here], start[here], others[here]
-    order = np.random.default_rng(SEED).permuted(np.tile(np.arange(len(start)), (draws, 1)), axis=1)
+    starts = _arrangements(start)
     treated = np.where(np.isfinite(outcome), np.arange(outcome.shape[1]) >= start[:, None], np.nan)
-    drawn, carried = (
-        group_time(apart(values, start[order], others), start[order]).after() for values in (outcome, treated)
-    )
+    drawn, carried = (group_time(apart(values, starts, others), starts).after() for values in (outcome, treated))
     return drawn, carried
+
+
+def _arrangements(start: Array) -> Array:
+    """Starts placed on other units, one row an arrangement."""
+    places = np.flatnonzero(np.isfinite(start))
+    if perm(len(start), len(places)) > EXACT:
+        return np.random.default_rng(SEED).permuted(np.tile(start, (DRAWS, 1)), axis=1)
+    chosen = np.array([each for each in permutations(range(len(start)), len(places)) if each != tuple(places)])
+    starts = np.full((len(chosen), len(start)), np.inf)
+    np.put_along_axis(starts, chosen, np.tile(start[places], (len(chosen), 1)), axis=1)
+    return starts
