@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from icsat_helpers.adoption import rollouts, shortfall
 from icsat_helpers.associates import associates_panel
 from icsat_helpers.panel import FEWEST_UNITS, unit_panel
 from icsat_helpers.scores import person_scores, unit_scores
@@ -19,8 +20,9 @@ REGISTER = Path(__file__).resolve().parent.parent / "notebooks" / "hypotheses.to
 class Hypothesis:
     """A registered claim; the fields are those of ``notebooks/hypotheses.toml``.
 
-    `family` is the number of claims H1 to H7 that the study can answer (of a part: of parts of the same claim, which
-    are a family of their own), known before any p. `smallest_raw` is the study's own smallest effect, if it names one.
+    `family` is the number of claims H1 to H7 that the study can answer, known before any p; parts of a claim are a
+    family of their own (of H7 as many as there are programmes that can be judged). `smallest_raw` is the study's own
+    smallest effect, if it names one.
     """
 
     id: str
@@ -77,16 +79,25 @@ def _registered() -> dict[str, dict[str, Any]]:
 def hypothesis(name: str, study: Study | None = None) -> Hypothesis:
     """Registered claim `name`; given a study, with the family size and smallest effect that hold for it.
 
+    Every programme is a part of H7, whatever its name: ``H7.training``.
+
     Raises
     ------
     KeyError
         For a claim that is not registered.
     """
-    claim = Hypothesis(id=name, **_registered()[name])
+    registered = _registered()
+    programme = name.removeprefix("H7.") if name.startswith("H7.") else ""
+    claim = Hypothesis(id=name, **registered["H7" if programme else name])
+    if programme:
+        claim = replace(claim, claim=f"The programme “{programme}” makes a provider's customers more satisfied.")
     if study is None:
         return claim
+    smallest = study.settings.smallest_effects
+    if programme:
+        return replace(claim, family=max(1, _estimable(study)), smallest_raw=smallest.get(name, smallest.get("H7")))
     family = _parts(name, study) if "." in name else max(1, sum(q.answerable for q in questions(study)))
-    return replace(claim, family=family, smallest_raw=study.settings.smallest_effects.get(name))
+    return replace(claim, family=family, smallest_raw=smallest.get(name))
 
 
 def of_aggregates(claim: Hypothesis, measure: str) -> Hypothesis:
@@ -95,6 +106,13 @@ def of_aggregates(claim: Hypothesis, measure: str) -> Hypothesis:
     what = "productivity as delivered" if measure == "productivity" else shares
     unit = f"{what} for each point of internal satisfaction"
     return replace(claim, unit=unit, smallest_raw=None)
+
+
+def of_customers(claim: Hypothesis) -> Hypothesis:
+    """H7 where only aggregates say how satisfied a unit is: on the units with the programme as customers."""
+    programme = f"the programme “{claim.id[3:]}”" if "." in claim.id else "an improvement programme"
+    said = f"Units with {programme} became more satisfied as customers."
+    return replace(claim, claim=said, unit="points of the units' own internal satisfaction")
 
 
 def questions(study: Study) -> list[Question]:
@@ -168,8 +186,14 @@ def _parts(name: str, study: Study) -> int:
 
 
 def _programmes(study: Study) -> str:
-    programmes, measured = study.table("programmes"), unit_scores(study, "internal")
-    if programmes.empty:
+    if study.table("programmes").empty:
         return "there is no table programmes, or nothing in it has started"
-    later = (programmes["started_t"] > measured["t"].min()) if len(measured) else programmes["started_t"] < 0
-    return "" if later.any() else "no programme starts after the first measured period"
+    found = rollouts(study)
+    if not found:
+        return "there are no answers on internal satisfaction, and no internal in unit_scores"
+    missing = {rollout.name: shortfall(rollout, study.settings.minimum_group) for rollout in found}
+    return "" if not all(missing.values()) else "; ".join(f"“{name}”: {why}" for name, why in missing.items())
+
+
+def _estimable(study: Study) -> int:
+    return sum(not shortfall(rollout, study.settings.minimum_group) for rollout in rollouts(study))

@@ -96,7 +96,7 @@ def split_half_means(
         values, components = np.full((2, len(cells)), np.nan), np.zeros((2, len(cells)), dtype=int)
         for h in (0, 1):
             mine = halves[s] == bool(h)
-            values[h], components[h] = _cell_scores(cell_rows[mine], person[mine], score[mine], len(cells), net)
+            values[h], components[h] = cell_scores(cell_rows[mine], person[mine], score[mine], len(cells), net)
         part = cells.assign(split=s, half_a=values[0], half_b=values[1], ca=components[0], cb=components[1])
         parts.append(part.dropna(subset=["half_a", "half_b"]))
     frame = pd.concat(parts, ignore_index=True)
@@ -121,7 +121,7 @@ def _factorize(frame: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, np.n
     return frame[keys].drop_duplicates().sort_values(keys, ignore_index=True), code
 
 
-def _cell_scores(
+def cell_scores(
     cell: np.ndarray, person: np.ndarray, score: np.ndarray, cells: int, net: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Effect of each cell (NaN without answers) and its connected component, one least-squares fit."""
