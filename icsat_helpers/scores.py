@@ -168,15 +168,18 @@ def _together(sources: pd.Series) -> str:
 
 
 def favourable_share(study: Study, measure: str) -> pd.DataFrame:
-    """Share of item answers at or above ``favourable``, by period.
+    """Share of item answers at or above ``favourable``, by period; `measure` as ``internal`` or ``internal.quality``.
 
     Returns
     -------
     DataFrame
         t, share (0 to 1), answers, people.
     """
-    kind = measure.partition(".")[0]
-    items = [name for scale, names in scales(study, kind).items() if scale not in APART for name in names]
+    kind, _, one = measure.partition(".")
+    wanted = {
+        scale: names for scale, names in scales(study, kind).items() if (scale == one if one else scale not in APART)
+    }
+    items = [name for names in wanted.values() for name in names]
     table = study.table(TABLE_OF[kind])
     values = table[items].to_numpy(dtype=float)
     bar = np.array([_bar(study, name) for name in items])
