@@ -34,6 +34,10 @@ _MODULES = (
     "scores",
     "sensitivity",
     "health",
+    "drivers",
+    "priorities",
+    "themes",
+    "voices",
     "summary",
 )
 __all__ = [*_HOME, *_MODULES]
