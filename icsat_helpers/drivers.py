@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from icsat_helpers.claims import leaving, leaving_measure
@@ -165,15 +166,16 @@ def _units(study: Study, names: list[str], measure: str, ahead: bool = True) -> 
     kept = _answered(frame, names)
     frame = frame.dropna(subset=[*kept, "outcome"]).sort_values(["unit", "t", "half"], ignore_index=True)
     reported = "same_source" in panel.warnings and not apart
+    weigh = capped_weights if len(panel.answers) else np.ones_like  # aggregates count alike, as where claims are tested
     if over_time:
-        frame = frame.assign(weight=capped_weights(frame["n"]), block=frame.groupby(["unit", "half"]).ngroup())
+        frame = frame.assign(weight=weigh(frame["n"]), block=frame.groupby(["unit", "half"]).ngroup())
         return Rows(
             "a unit over time" + (", the outcome a period later" if by else ""), frame, kept, bool(by), reported
         )
     parts = [one_row_a_unit(part, [*kept, "outcome"]) for _, part in frame.groupby("half")]
     frame = pd.concat(parts or [frame], ignore_index=True).sort_values("unit", kind="stable")
     return Rows(
-        "differences between units", frame.assign(t=0, weight=capped_weights(frame["n"])), kept, False, reported
+        "differences between units", frame.assign(t=0, weight=weigh(frame["n"])), kept, False, reported
     )
 
 

@@ -163,7 +163,8 @@ def importance(
     rng = np.random.default_rng(20260930)
     counts = rng.multinomial(g, np.full(g, 1 / g), size=draws).astype(float)
     drawn = shapley(_partialled(np.tensordot(counts, each, axes=1), k, floor))
-    chance = [_permuted(values[:, :k], design, w, size, net, rng) for _ in range(draws)]
+    even = _even(design, k, w)
+    chance = [_permuted(even, design, w, size, net, rng) for _ in range(draws)]
     cross, own = np.array([c[0] for c in chance]), np.array([c[1] for c in chance])
     null = np.empty((draws, k))
     for j in range(k):
@@ -201,8 +202,15 @@ def _partialled(gram: Array, k: int, floor: float) -> Array:
     return gram
 
 
+def _even(design: Array, k: int, weight: Array) -> Array:
+    """Predictors net of all effects, times the root of their weight: as noisy in a small cluster as in a large one."""
+    root = np.sqrt(weight)[:, None]
+    effects, predictors = design[:, : -k - 1] * root, design[:, -k - 1 : -1] * root
+    return predictors - effects @ np.linalg.lstsq(effects, predictors, rcond=None)[0]
+
+
 def _permuted(
-    predictors: Array,
+    even: Array,
     design: Array,
     weight: Array,
     size: npt.NDArray[np.int64],
@@ -213,7 +221,8 @@ def _permuted(
     other = rng.permutation(len(size))
     start = np.cumsum(size) - size
     place = np.arange(len(design)) - np.repeat(start, size)
-    given = net(predictors[np.repeat(start[other], size) + place % np.repeat(size[other], size)])
+    given = even[np.repeat(start[other], size) + place % np.repeat(size[other], size)]
+    given = net(given / np.sqrt(weight)[:, None])
     weighted = given * weight[:, None]
     return weighted.T @ design, np.sum(weighted * given, axis=0)
 
