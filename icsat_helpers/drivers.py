@@ -174,9 +174,7 @@ def _units(study: Study, names: list[str], measure: str, ahead: bool = True) -> 
         )
     parts = [one_row_a_unit(part, [*kept, "outcome"]) for _, part in frame.groupby("half")]
     frame = pd.concat(parts or [frame], ignore_index=True).sort_values("unit", kind="stable")
-    return Rows(
-        "differences between units", frame.assign(t=0, weight=weigh(frame["n"])), kept, False, reported
-    )
+    return Rows("differences between units", frame.assign(t=0, weight=weigh(frame["n"])), kept, False, reported)
 
 
 def _averages(study: Study, names: list[str], measure: str, by: int) -> pd.DataFrame:

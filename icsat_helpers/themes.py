@@ -134,12 +134,14 @@ def vocabulary(frame: pd.DataFrame, found: pd.DataFrame, language: str, minimum:
     found : DataFrame
         Their `words`.
     """
+    if found.empty:
+        return {}
     rows = found.join(frame[["unit", "provider", "person"]].reset_index(drop=True), on="comment")
 
     def people(which: pd.Series) -> pd.Series:
         return rows[which].groupby("word")["person"].nunique()
 
-    every = people(rows["lower"] | True)
+    every = rows.groupby("word")["person"].nunique()
     count = pd.DataFrame({name: people(rows[name]) for name in ("lower", "capital", "plain", "noun")})
     count = count.reindex(every.index).fillna(0)
     usual = (count["lower"] >= FEWEST_PEOPLE) & (count["lower"] >= count["capital"])

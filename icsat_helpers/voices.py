@@ -80,7 +80,8 @@ def summary(study: Study, found: Themes) -> pd.DataFrame:
         row = {"theme": label, "comments": (raised & now).sum(), "people": len(np.unique(person[raised & now]))}
         row |= {"others": len(np.unique(person[~raised & now])), "share": raised[now].mean() if now.any() else np.nan}
         rows.append(row | _bounds("change", change) | _bounds("gap", gap))
-    return _shown(pd.DataFrame(rows), minimum, ["share", "change", "change_low", "change_high"])
+    names = ["theme", "comments", "people", "others", "share", *_bounds("change", None), *_bounds("gap", None)]
+    return _shown(pd.DataFrame(rows, columns=names), minimum, ["share", "change", "change_low", "change_high"])
 
 
 def by_provider(study: Study, found: Themes) -> pd.DataFrame:

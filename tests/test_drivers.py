@@ -173,7 +173,7 @@ def made(share, chance, slope, scales=("speed", "form"), outcome="overall", ahea
 @pytest.fixture
 def study(tmp_path):
     ratings = ratings_of()
-    return ic.load(write(tmp_path / "s", ratings.assign(form=(ratings["form"] + 1).clip(upper=5))))  # most favourable
+    return ic.load(write(tmp_path / "s", ratings.assign(form=(ratings["form"] + 1.5).clip(upper=5))))  # most favourable
 
 
 def test_important_and_weak_comes_first(study):
