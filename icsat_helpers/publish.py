@@ -109,6 +109,20 @@ def document(pages: Sequence[Page], *, title: str, subtitle: str = "", language:
     return template.render(pages=shown, title=title, subtitle=subtitle, language=language, style=style)
 
 
+def paper(document: str) -> bytes:
+    """Return a document as PDF on A4, by WeasyPrint.
+
+    Raises
+    ------
+    OSError
+        Where Pango, which no Python package brings, is not installed.
+    """
+    import weasyprint
+
+    nothing_from_elsewhere = weasyprint.URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
+    return bytes(weasyprint.HTML(string=document, url_fetcher=nothing_from_elsewhere).write_pdf())
+
+
 class _Words(mistune.HTMLRenderer):
     """Markdown whose raw HTML is text, and which leads nowhere outside the page."""
 
