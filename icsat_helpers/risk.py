@@ -16,6 +16,7 @@ from icsat_helpers.periods import PARTS, period_end, period_of
 from icsat_helpers.scores import APART, person_scores, scale_scores, scales
 from icsat_helpers.sensitivity import Check
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, say
 
 TENURE_EDGES = (1.0, 2.0, 5.0, 10.0)  # years
 FEW_LEAVERS = 30
@@ -176,32 +177,38 @@ def describe(rows: pd.DataFrame, leaving: str, minimum: int) -> Page:
     """What a risk set holds."""
     return listing(
         [
-            ("people", rows["person"].nunique()),
-            ("people x periods", len(rows)),
-            (f"{leaving} in the next period", _at_least(int(rows["event"].sum()), minimum)),
-            ("leaving otherwise, or for a reason not recorded", _at_least(int(rows["other"].sum()), minimum)),
-            ("units", rows["unit"].nunique()),
+            (say("people"), rows["person"].nunique()),
+            (say("people x periods"), len(rows)),
+            (say("{leaving} in the next period", leaving=leaving), _at_least(int(rows["event"].sum()), minimum)),
+            (
+                say("leaving otherwise, or for a reason not recorded"),
+                _at_least(int(rows["other"].sum()), minimum),
+            ),
+            (say("units"), rows["unit"].nunique()),
         ],
-        ("what", "n"),
+        (say("what"), "n"),
     )
 
 
 def _at_least(n: int, minimum: int) -> str | int:
-    return n if n >= minimum else f"fewer than {minimum}"
+    return n if n >= minimum else say("fewer than {minimum}", minimum=minimum)
 
 
 def leaving_word(study: Study) -> str:
     """Say "leaving by choice" where reasons are recorded, else "leaving"."""
     people = study.table("people")
     recorded = "leave_reason" in people and people["leave_reason"].notna().any()
-    return "leaving by choice" if recorded else "leaving"
+    return say("leaving by choice") if recorded else say("leaving")
 
 
 def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: int) -> tuple[Check, ...]:
     """Whether enough people left, and how well two halves of a person's score agree."""
     events, agree = int(rows["event"].sum()), agreement(half_a, half_b)
-    left = f"{_at_least(events, minimum)} left; below {FEW_LEAVERS} a hazard is fragile"
-    detail = f"halves of what a person rated correlate {agree:.2f}; below {WEAK_AGREEMENT} noise cannot be corrected"
+    left = say("{count} left; below {few} a hazard is fragile", count=_at_least(events, minimum), few=FEW_LEAVERS)
+    detail = say(
+        "halves of what a person rated correlate {agree}; below {weak} noise cannot be corrected",
+        agree=fixed(agree, 2), weak=WEAK_AGREEMENT,
+    )  # fmt: skip
     return Check("leavers", events >= FEW_LEAVERS, left), Check("own_score", agree >= WEAK_AGREEMENT, detail)
 
 
@@ -212,7 +219,7 @@ def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[
     """
     horizon = min(2 * PARTS[frequency][1], last - int(rows["t"].min()))
     third = np.ceil(3 * rows["own"].rank(pct=True)).clip(1, 3)
-    names = {1: "least satisfied", 2: "middle", 3: "most satisfied"}
+    names = {1: say("least satisfied"), 2: say("middle"), 3: say("most satisfied")}
     parts = {name: rows[third == k] for k, name in names.items()}
     if any(part.loc[part["gone_by_choice"], "person"].nunique() < minimum for part in parts.values()):
         return {}
@@ -224,9 +231,16 @@ def kept_a_year(groups: dict[str, Incidence], frequency: str, leaving: str) -> P
     year = PARTS[frequency][1]
     if len(groups) < 2 or len(next(iter(groups.values())).share) <= year:
         return paragraphs("")
-    gone = leaving.replace("leaving", "had left")
+    chosen = leaving == say("leaving by choice")
     parts = []
     for name, group in (next(iter(groups.items())), list(groups.items())[-1]):
-        share, low, high = 100 * group.share[year], 100 * group.low[year], 100 * group.high[year]
-        parts.append(f"of 100 people among the {name} {share:.0f} ({low:.0f} to {high:.0f}) {gone}")
-    return paragraphs(f"A year after an answer, {parts[0]}; {parts[1]}.")
+        share, low, high = (fixed(100 * x[year], 0) for x in (group.share, group.low, group.high))
+        gone = (
+            say("of 100 people among the {group} {share} ({low} to {high}) had left by choice",
+                group=name, share=share, low=low, high=high)
+            if chosen
+            else say("of 100 people among the {group} {share} ({low} to {high}) had left",
+                     group=name, share=share, low=low, high=high)
+        )  # fmt: skip
+        parts.append(gone)
+    return paragraphs(say("A year after an answer, {first}; {last}.", first=parts[0], last=parts[1]))

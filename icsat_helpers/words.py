@@ -74,9 +74,7 @@ def number(value: float) -> str:
     >>> number(4.132), number(-0.0512), number(0.0), number(1234.5)
     ('4.1', '−0.051', '0', '1,234')
     """
-    if not math.isfinite(value):
-        return "–"
-    digits = 0 if abs(value) >= 10 or value == 0 else 1 - math.floor(math.log10(abs(value)))
+    digits = 0 if abs(value) >= 10 or value == 0 or not math.isfinite(value) else 1 - math.floor(math.log10(abs(value)))
     return fixed(value, digits)
 
 
@@ -88,6 +86,8 @@ def fixed(value: float, digits: int) -> str:
     >>> fixed(0.12345, 3), fixed(2.0, 2)
     ('0.123', '2')
     """
+    if not math.isfinite(value):
+        return "–"
     from babel.numbers import format_decimal
 
     rounded = round(value, digits) + 0.0  # no negative zero

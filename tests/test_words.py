@@ -45,7 +45,7 @@ def test_what_a_catalogue_lacks_is_english_or_an_error_where_that_is_asked(monke
     monkeypatch.delenv("ICSAT_WORDS", raising=False)
     assert words.say("nobody says {n} of this", n=3) == "nobody says 3 of this"
     monkeypatch.setenv("ICSAT_WORDS", "strict")
-    with pytest.raises(KeyError, match="fr.po has no translation of 'nobody"):
+    with pytest.raises(KeyError, match=r"fr\.po has no translation of 'nobody"):
         words.say("nobody says {n} of this", n=3)
 
 
