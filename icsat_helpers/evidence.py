@@ -16,6 +16,7 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import FEWEST_UNITS, Panel
 from icsat_helpers.results import MIME
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row
+from icsat_helpers.words import say
 
 VERBS = {"association": "goes with", "precedence": "is followed by", "intervention": "changed after"}
 
@@ -208,12 +209,13 @@ def of_hazard(
     claim: Hypothesis,
     estimate: Estimate,
     fitted: Hazard,
+    by_choice: bool = True,
     *,
-    leaving: str = "leaving by choice",
     sensitivity: tuple[Row, ...] = (),
     checks: tuple[Check, ...] = (),
 ) -> Finding:
-    """Finding of a hazard of `leaving`, said in per cent; `estimate` is the one that the claim is about."""
+    """Finding of a hazard of leaving (by choice), said in per cent; `estimate` is the one that the claim is about."""
+    leaving = say("leaving by choice") if by_choice else say("leaving")
     warnings = ("between_persons",) if fitted.split else ("between_persons", "attenuated")
     part = "." in claim.id
     halves = "halves of what a person rated predict each other" if fitted.split else "own score as it is"

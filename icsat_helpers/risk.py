@@ -173,13 +173,16 @@ def _curve(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(chosen * staying[:-1])])
 
 
-def describe(rows: pd.DataFrame, leaving: str, minimum: int) -> Page:
+def describe(rows: pd.DataFrame, chosen: bool, minimum: int) -> Page:
     """What a risk set holds."""
     return listing(
         [
             (say("people"), rows["person"].nunique()),
             (say("people x periods"), len(rows)),
-            (say("{leaving} in the next period", leaving=leaving), _at_least(int(rows["event"].sum()), minimum)),
+            (
+                say("{leaving} in the next period", leaving=leaving_word(chosen)),
+                _at_least(int(rows["event"].sum()), minimum),
+            ),
             (
                 say("leaving otherwise, or for a reason not recorded"),
                 _at_least(int(rows["other"].sum()), minimum),
@@ -194,11 +197,15 @@ def _at_least(n: int, minimum: int) -> str | int:
     return n if n >= minimum else say("fewer than {minimum}", minimum=minimum)
 
 
-def leaving_word(study: Study) -> str:
-    """Say "leaving by choice" where reasons are recorded, else "leaving"."""
+def by_choice(study: Study) -> bool:
+    """Whether reasons are recorded, so that leaving by choice can be told from other leaving."""
     people = study.table("people")
-    recorded = "leave_reason" in people and people["leave_reason"].notna().any()
-    return say("leaving by choice") if recorded else say("leaving")
+    return "leave_reason" in people and bool(people["leave_reason"].notna().any())
+
+
+def leaving_word(chosen: bool) -> str:
+    """Say "leaving by choice" where reasons are recorded, else "leaving"."""
+    return say("leaving by choice") if chosen else say("leaving")
 
 
 def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: int) -> tuple[Check, ...]:
@@ -226,12 +233,11 @@ def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[
     return {name: incidence(part, last, horizon) for name, part in parts.items()}
 
 
-def kept_a_year(groups: dict[str, Incidence], frequency: str, leaving: str) -> Page:
+def kept_a_year(groups: dict[str, Incidence], frequency: str, chosen: bool) -> Page:
     """Say how many of 100 people in the first and in the last group had left a year later."""
     year = PARTS[frequency][1]
     if len(groups) < 2 or len(next(iter(groups.values())).share) <= year:
         return paragraphs("")
-    chosen = leaving == say("leaving by choice")
     parts = []
     for name, group in (next(iter(groups.items())), list(groups.items())[-1]):
         share, low, high = (fixed(100 * x[year], 0) for x in (group.share, group.low, group.high))

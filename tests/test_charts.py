@@ -69,5 +69,5 @@ def test_claims_are_drawn_in_the_claims_direction():
         "standardised": -0.5, "smallest_effect": 0.2,
     }  # fmt: skip
     chart = charts.claims([finding, {**finding, "id": "H1", "estimate": None, "standardised": None}])
-    assert "H3 supported, 0.5 (0.25 to 0.75)" in chart.alt
+    assert "H3: Supported, 0.5 (0.25 to 0.75)" in chart.alt
     assert "H1" not in chart.alt
