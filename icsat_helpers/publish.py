@@ -201,7 +201,7 @@ def _figure(address: str, alt: str) -> str:
 
 def _wide(body: str) -> str:
     """Let tables scroll sideways on a narrow screen, by keyboard too."""
-    body = re.sub(r"<table\b", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table', body)
+    body = re.sub(r"<table\b", '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table', body)
     return body.replace("</table>", "</table></div>")
 
 

@@ -115,7 +115,7 @@ def test_it_reads_on_a_phone_in_the_dark_and_on_paper(document: str) -> None:
     assert 'name="viewport" content="width=device-width' in document
     assert "prefers-color-scheme: dark" in document
     assert "@media print" in document
-    assert document.count("<table") == document.count('<div class="scroll" role="region"')
+    assert document.count("<table") == document.count('<div class="scroll" role="group"')
 
 
 def test_text_is_shown_as_text() -> None:
