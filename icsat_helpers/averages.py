@@ -8,9 +8,10 @@ import pandas as pd
 
 from icsat_helpers.agreement import AGREED, HALF, RELIABLE, Averaging
 from icsat_helpers.charts import Chart, dots
-from icsat_helpers.evidence import Metric, number
+from icsat_helpers.evidence import Metric
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.sensitivity import SIGNIFICANT
+from icsat_helpers.words import number
 
 NOT_TOLD = "There are no answers of persons: how alike people of a unit are cannot be told."
 

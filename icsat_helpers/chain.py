@@ -10,13 +10,14 @@ import pandas as pd
 from icsat_helpers.charts import BLUE, INK, SOFT, Chart, _axes
 from icsat_helpers.claims import Hypothesis, chain_reason
 from icsat_helpers.equations import Chain, chain
-from icsat_helpers.evidence import Finding, conclude, not_estimable, number
+from icsat_helpers.evidence import Finding, conclude, not_estimable
 from icsat_helpers.inference import WEAK_F, NotEstimable
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import unit_panel
 from icsat_helpers.scores import TABLE_OF, person_scores
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row, checks, left_out
 from icsat_helpers.study import Study
+from icsat_helpers.words import number
 
 ORDER = ("internal", "morale", "external")
 

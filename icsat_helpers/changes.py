@@ -10,12 +10,13 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.clean import load
-from icsat_helpers.evidence import CERTAINTY, number, percent_change
+from icsat_helpers.evidence import CERTAINTY, percent_change
 from icsat_helpers.health import invited
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.origins import fingerprints
 from icsat_helpers.scores import TABLE_OF, favourable_answers, person_scores, unit_scores
 from icsat_helpers.study import Study, StudyError
+from icsat_helpers.words import number
 
 SAME = 0.005  # of a threshold: findings hold six digits, so smaller differences are rounding
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from icsat_helpers.adoption import Rollout
-from icsat_helpers.evidence import number, p_text
+from icsat_helpers.evidence import p_text
 from icsat_helpers.inference import Array, Estimate
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row, left_out
 from icsat_helpers.staggered import FEW, Randomised, group_time, imputed, over_treated, paired, randomised, rearranged
+from icsat_helpers.words import number
 
 PLACEBOS = (2, 4)  # periods by which a pretended start comes too early
 

@@ -18,6 +18,7 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import FEWEST_UNITS, Panel
 from icsat_helpers.results import MIME
 from icsat_helpers.sensitivity import FEW_UNITS, SIGNIFICANT, Check, Row, clusters
+from icsat_helpers.words import number
 
 VERBS = {"association": "goes with", "precedence": "is followed by", "intervention": "changed after"}
 
@@ -255,12 +256,13 @@ def of_hazard(
     claim: Hypothesis,
     estimate: Estimate,
     fitted: Hazard,
+    by_choice: bool = True,
     *,
-    leaving: str = "leaving by choice",
     sensitivity: tuple[Row, ...] = (),
     checks: tuple[Check, ...] = (),
 ) -> Finding:
-    """Finding of a hazard of `leaving`, said in per cent; `estimate` is the one that the claim is about."""
+    """Finding of a hazard of leaving (by choice), said in per cent; `estimate` is the one that the claim is about."""
+    leaving = "leaving by choice" if by_choice else "leaving"
     warnings = ("between_persons",) if fitted.split else ("between_persons", "attenuated")
     part = "." in claim.id
     halves = "halves of what a person rated predict each other" if fitted.split else "own score as it is"
@@ -330,19 +332,6 @@ def percentage_points(share: float) -> str:
 
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def number(value: float) -> str:
-    """Two significant digits, a true minus sign.
-
-    Examples
-    --------
-    >>> number(4.132), number(-0.0512), number(0.0)
-    ('4.1', '−0.051', '0')
-    """
-    text = f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
-    text = f"{float(text):f}".rstrip("0").rstrip(".") if "e" in text else text
-    return ("0" if float(text) == 0 else text).replace("-", "−")
 
 
 # ---------------------------------------------------------------- what a notebook shows

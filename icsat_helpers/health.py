@@ -16,6 +16,7 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.periods import period_end
 from icsat_helpers.scores import TABLE_OF, favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, say
 
 
 def invited(study: Study, t: int | None = None) -> pd.DataFrame:
@@ -179,9 +180,7 @@ def metrics(study: Study, notebook: str) -> Metrics:
 def advice(study: Study, rows: pd.DataFrame) -> Page:
     """What the response means for reading the other pages."""
     if rows.empty:
-        return paragraphs(
-            "Who was asked is not known (there is no table people), so nothing can be said about those not heard."
-        )
+        return paragraphs("Who was asked is not known (no table people), so nothing can be said about those not heard.")
     if len(rows) < study.settings.minimum_group:
         return paragraphs("Too few people were asked to say how many answered.")
     rate = rows["answered"].mean()
@@ -190,7 +189,8 @@ def advice(study: Study, rows: pd.DataFrame) -> Page:
     heard = (
         "Enough people answered to read on." if rate >= 0.5 else "Fewer than half answered: read every page with care."
     )
+    quiet = say("In {low} of {units} units fewer than half did; ask there first next time.", low=low, units=len(units))
     return paragraphs(
-        f"{heard} {100 * rate:.0f}% of {len(rows)} people answered.",
-        f"In {low} of {len(units)} units fewer than half did; ask there first next time." if low else "",
+        heard + " " + say("{percent}% of {n} people answered.", percent=fixed(100 * rate, 0), n=len(rows)),
+        quiet if low else "",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+
+from icsat_helpers.words import fixed
 
 WORDY = 3  # columns of words that fit beside each other on a phone
 
@@ -71,5 +72,5 @@ def _text(cell: Any) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):
-        return "–" if not math.isfinite(cell) else f"{cell:.3f}".rstrip("0").rstrip(".").replace("-", "−")
+        return fixed(cell, 3)
     return "–" if cell is None or cell == "" else str(cell)

@@ -10,13 +10,14 @@ import pandas as pd
 
 from icsat_helpers.agreement import RELIABLE
 from icsat_helpers.charts import Chart, dots
-from icsat_helpers.evidence import Metric, number, p_text
+from icsat_helpers.evidence import Metric, p_text
 from icsat_helpers.inference import NotEstimable
 from icsat_helpers.likelihood import moments
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.scores import APART, TABLE_OF, scales
 from icsat_helpers.structure import Fit, cfa
 from icsat_helpers.study import Study
+from icsat_helpers.words import number
 
 NEARLY_ONE = 0.85  # correlation of two scales from which they hardly say different things (Brown 2015)
 GOOD = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}  # Hu & Bentler 1999

@@ -7,10 +7,10 @@ from scipy import stats
 
 from icsat_helpers.adoption import Rollout
 from icsat_helpers.claims import Hypothesis
-from icsat_helpers.evidence import number
 from icsat_helpers.inference import Array
 from icsat_helpers.staggered import FEW
 from icsat_helpers.study import Study
+from icsat_helpers.words import number
 
 HORIZON = 40  # periods ahead that are looked at
 

@@ -11,12 +11,13 @@ from icsat_helpers.adoption import FOLLOWED, Rollout, shortfall, young
 from icsat_helpers.charts import BLUE, FAINT, SOFT, Chart, _axes, claims
 from icsat_helpers.claims import Hypothesis, hypothesis, of_customers, questions
 from icsat_helpers.effects import Effect, checks, honest, rows, together
-from icsat_helpers.evidence import Finding, conclude, not_estimable, number, p_text
+from icsat_helpers.evidence import Finding, conclude, not_estimable, p_text
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.outlook import outlook
 from icsat_helpers.sensitivity import SIGNIFICANT
 from icsat_helpers.staggered import Randomised, over_treated
 from icsat_helpers.study import Study
+from icsat_helpers.words import number
 
 
 def describe(rollouts: Sequence[Rollout], minimum: int) -> Page:

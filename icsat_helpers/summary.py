@@ -11,11 +11,12 @@ from icsat_helpers import charts
 from icsat_helpers.changes import revised, since, told
 from icsat_helpers.claims import questions
 from icsat_helpers.disclosure import publishable
-from icsat_helpers.evidence import CERTAINTY, WARNINGS, number
+from icsat_helpers.evidence import CERTAINTY, WARNINGS
 from icsat_helpers.health import invited, response
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.results import folder, read_json
 from icsat_helpers.study import Study
+from icsat_helpers.words import number
 
 MAIN = re.compile(r"H\d+$")
 NOT_TESTED = "Not tested"

@@ -10,12 +10,12 @@ import pandas as pd
 from icsat_helpers import charts
 from icsat_helpers.charts import Chart
 from icsat_helpers.disclosure import publishable
-from icsat_helpers.evidence import number
 from icsat_helpers.health import unit_names
 from icsat_helpers.inference import FEWEST_UNITS, Estimate, jackknife
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.study import Study
 from icsat_helpers.themes import SHOWN, Themes, comments
+from icsat_helpers.words import number
 
 LANGUAGES = {"en": "English", "fr": "French", "de": "German"}
 PRINTABLE = 0x0590  # the figures' font knows Latin, Greek and Cyrillic letters, which stand before it

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import icsat_helpers as ic
-from icsat_helpers import chain, equations
+from icsat_helpers import chain, equations, words
 from icsat_helpers.inference import slope
 
 A, B, BESIDE = 0.5, 3.0, 4.0
@@ -281,7 +281,7 @@ def test_weak_halves_give_averages_and_say_so(persons, monkeypatch):
 def test_the_chart_says_its_slopes_in_words(tested):
     main = tested.chain
     chart = chain.paths(main)
-    assert ic.evidence.number(main.first.estimate.value) in chart.alt
+    assert words.number(main.first.estimate.value) in chart.alt
     assert chart.alt.count(" to ") == 3
 
 
