@@ -38,7 +38,7 @@ NEAR = 0.02  # of the best similarity: as good as it
 REDRAWS, REDRAWN, ENOUGH = 10, 0.8, 2000  # subsamples, of which share of the people, of at most so many
 RAISED = 1 / 3  # of what a comment says is enough to raise a theme, if one of the theme's words is in it
 MARKED = 0.2  # of the weight of a theme's first word: a word of the theme
-_MARKUP, _END = re.compile(r"<[^<>]{0,500}>"), re.compile(r"[.!?…:;]\W*$")
+_MARKUP, _END = re.compile(r"<[^<>]*>"), re.compile(r"[.!?…:;]\W*$")
 _CODE, _WORD = re.compile(r"[@\d]|://|\w\.\w"), re.compile(r"[^\W\d_]+")
 
 Flags = npt.NDArray[np.bool_]
