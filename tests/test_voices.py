@@ -38,7 +38,7 @@ def corpus(n=400, seed=1, language="en", mixed=0.2):
         who = f"u{rng.integers(20)}", f"v{rng.integers(15)}", f"p{rng.integers(n // 2)}", int(rng.integers(4))
         rows.append((*who, language, " ".join(words), 4.0 - (theme == 0) + rng.normal(0, 0.3), theme))
     columns = ["unit", "provider", "person", "t", "language", "text", "score", "truth"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(linked=True)
 
 
 def said(texts, language="en", people=None, providers=9, units=9, minimum=5):
@@ -49,6 +49,7 @@ def said(texts, language="en", people=None, providers=9, units=9, minimum=5):
             "unit": [f"u{i % units}" for i in range(n)],
             "provider": [f"v{i % providers}" for i in range(n)],
             "person": people or [f"p{i}" for i in range(n)],
+            "linked": True,
         }
     )
     return themes.vocabulary(frame, themes.words(pd.Series(texts)), language, minimum)
@@ -109,6 +110,16 @@ def test_addresses_numbers_and_markup_are_no_words(text):
 def test_ids_of_people_are_no_words():
     people = ["fernsby", "mabel.x", "p3"] * 3
     assert said(["ask fernsby or mabel soon"] * 9, people=people) == {"ask": "ask", "soon": "soon"}
+
+
+def test_who_gave_no_id_bans_no_word(tmp_path):
+    folder = write(
+        tmp_path / "s", corpus(60).assign(text="this service is slow", provider=[f"v{i}" for i in range(60)])
+    )
+    table = pd.read_csv(folder / "service_ratings.csv").drop(columns="person_id")
+    table.to_csv(folder / "service_ratings.csv", index=False)
+    frame = themes.comments(ic.load(folder))
+    assert "service" in themes.vocabulary(frame, themes.words(frame["text"]), "en", 5)
 
 
 def test_a_comment_of_any_length_is_read_quickly():
