@@ -55,10 +55,20 @@ class Rows:
         """The column of what is compared only with itself, or ""."""
         return "block" if "block" in self.frame else ""
 
+    @property
     def formula(self) -> str:
-        """Formula for `pyfixest.feols`; its R-squared within is the sum of the shares."""
+        """Formula for `pyfixest.feols` on `table`; its R-squared within is the sum of the shares."""
         absorbed = " + ".join([*([self.block] if self.block else []), "t"])
-        return f"outcome ~ {' + '.join(f'`{scale}`' for scale in self.scales)} | {absorbed}"
+        return f"outcome ~ {' + '.join(f'`{_quotable(scale)}`' for scale in self.scales)} | {absorbed}"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The frame with names of scales that stand in a formula."""
+        return self.frame.rename(columns={scale: _quotable(scale) for scale in self.scales})
+
+
+def _quotable(scale: str) -> str:
+    return scale.replace("`", "'")
 
 
 @dataclass(frozen=True, slots=True)

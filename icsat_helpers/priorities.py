@@ -168,7 +168,10 @@ def priority_map(study: Study, one: Drivers) -> Chart | Page:
              ylim=(0, 1.08 * 100 * i.high.max()))  # fmt: skip
     middle, reach = (x.min() + x.max()) / 2, max(0.8 * np.ptp(x), NARROW if known else 0.0) or 1.0
     axes.set_xlim(middle - reach, middle + reach)
-    names = [scale[:30] + ("" if proven[j] else " (not proven)") for j, scale in enumerate(one.rows.scales)]
+    names = [
+        scale[:30].replace("$", r"\$") + ("" if proven[j] else " (not proven)")
+        for j, scale in enumerate(one.rows.scales)
+    ]
     _label(axes, x, 100 * i.share, names)
     axes.text(0.01, 0.98, "important and weak", transform=axes.transAxes, va="top", color=charts.SOFT, style="italic")
     axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)

@@ -38,7 +38,7 @@ NEAR = 0.02  # of the best similarity: as good as it
 REDRAWS, REDRAWN, ENOUGH = 10, 0.8, 2000  # subsamples, of which share of the people, of at most so many
 RAISED = 1 / 3  # of what a comment says is enough to raise a theme, if one of the theme's words is in it
 MARKED = 0.2  # of the weight of a theme's first word: a word of the theme
-_MARKUP, _END = re.compile(r"<[^<>]{0,500}>"), re.compile(r"[.!?…:;]\W*$")
+_MARKUP, _END = re.compile(r"<[^<>]*>"), re.compile(r"[.!?…:;]\W*$")
 _CODE, _WORD = re.compile(r"[@\d]|://|\w\.\w"), re.compile(r"[^\W\d_]+")
 
 Flags = npt.NDArray[np.bool_]
@@ -73,7 +73,7 @@ class Themes:
 def _lists() -> dict[str, frozenset[str]]:
     """Words by list: the stop words of a language, `nouns` (what stands before one) and `titles`."""
     read = tomllib.loads(WORDS.read_text(encoding="utf-8"))
-    return {name: frozenset(text.casefold().split()) for name, text in read.items()}
+    return {name: frozenset(text.lower().split()) for name, text in read.items()}
 
 
 def comments(study: Study) -> pd.DataFrame:
@@ -82,11 +82,11 @@ def comments(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        unit, provider, person, t, language, text, score (the sheet's `internal`); for models, never for display.
+        unit, provider, person, linked, t, language, text, score (the sheet's `internal`); never for display.
     """
     table = study.table("service_ratings")
     sheets = scale_scores(study, "internal").rename(columns={"internal": "score"})
-    frame = sheets.reindex(columns=["unit", "provider", "person", "t", "score"])
+    frame = sheets.reindex(columns=["unit", "provider", "person", "linked", "t", "score"])
     spoken = study.table("people").reindex(columns=["person_id", "language"]).set_index("person_id")["language"]
     language = table.reindex(columns=["language"])["language"].astype(object)
     language = language.fillna(frame["person"].map(spoken)).fillna(study.settings.language)
@@ -116,7 +116,7 @@ def _words(text: str) -> Iterator[tuple[str, bool, bool, bool, bool]]:
     first, article, title = True, False, False  # of a sentence; seen before this word, an adjective apart; just before
     for chunk in text.split():
         for word in [] if _CODE.search(chunk) else _WORD.findall(chunk):
-            small, plain = word.casefold(), word.lower() == word.upper()
+            small, plain = word.lower(), word.lower() == word.upper()
             if not title and (2 if plain else 3) <= len(word) <= LONGEST:
                 yield small, word.islower(), not (plain or word.islower() or first or shouted), plain, article
             article = small in lists["nouns"] or (article and word.islower())
@@ -149,7 +149,9 @@ def vocabulary(frame: pd.DataFrame, found: pd.DataFrame, language: str, minimum:
     most = rows.groupby(["word", "provider"])["person"].nunique().groupby("word").max()
     spread = (every >= minimum) & (2 * most <= every) & (rows.groupby("word")["unit"].nunique() >= FEWEST_UNITS)
     kept = every[usual | ((nouns | (count["plain"] > 0)) & spread & (every >= FEWEST_PEOPLE))]
-    ids = {part.casefold() for person in frame["person"].unique() for part in _WORD.findall(str(person))}
+    ids = {
+        part.lower() for person in frame.loc[frame["linked"], "person"].unique() for part in _WORD.findall(str(person))
+    }
     kept = kept[~kept.index.isin(_lists().get(language, frozenset()) | ids)]
     kept = kept.sort_index().sort_values(ascending=False, kind="stable").iloc[:MOST_WORDS]
     return {word: word if usual[word] else word.capitalize() for word in sorted(kept.index)}

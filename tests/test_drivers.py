@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyfixest as pf
 import pytest
 import statsmodels.formula.api as smf
 from conftest import ROOT, real_study
@@ -63,7 +64,6 @@ def test_each_outcome_has_its_own_level(found, example):
     assert list(rows) == ["overall", "morale", "external", "retention"]
     assert [rows[name].later for name in rows] == [False, True, True, True]
     assert [rows[name].self_reported for name in rows] == [True, False, False, False]
-    assert set(rows["overall"].frame["unit"]) <= set(example.table("service_ratings")["provider_unit"])
     assert rows["overall"].frame["t"].unique().tolist() == [example.t]
     assert {one.importance.n_clusters for one in found} == {39}
 
@@ -109,6 +109,7 @@ def test_a_driver_is_found_and_what_does_nothing_is_not(tmp_path):
     some = drivers.drivers(study)
     ranked = priorities.priorities(study, some)
     assert [(p.scale, p.proven) for p in ranked] == [("speed", True), ("form", False)]
+    assert set(some[0].rows.frame["unit"]) == {f"v{i}" for i in range(10)}  # what raters share is the provider
     text = priorities.advice(some, ranked).text
     assert "Improve speed: where it is rated higher, overall satisfaction (self-reported) is higher" in text
     assert "form" not in text
@@ -223,6 +224,20 @@ def test_the_map_draws_the_unproven_hollow(study):
     assert "form 10.0% (5.0 to 20.0), not proven" in chart.alt
 
 
+def test_any_name_of_a_scale_can_be_fitted_and_drawn(tmp_path):
+    odd = {"speed": "$x^{$ <b>", "form": "a+b (h): `1st`"}
+    folder = write(tmp_path / "s", ratings_of())
+    toml = (folder / "study.toml").read_text()
+    for name, scale in odd.items():
+        toml = toml.replace(f'scale = "{name}"', f'scale = "{scale}"')
+    (folder / "study.toml").write_text(toml)
+    study = ic.load(folder)
+    one = drivers.drivers(study)[0]
+    fit = pf.feols(one.rows.formula, one.rows.table, weights="weight")
+    assert fit._r2_within == pytest.approx(one.importance.r2)
+    assert "<svg" in priorities.priority_map(study, one).svg()
+
+
 def test_the_level_of_few_people_is_hidden(tmp_path):
     toml = (write(tmp_path / "s", ratings_of(people=1, units=4, each=3)) / "study.toml").read_text()
     (tmp_path / "s" / "study.toml").write_text(toml)
@@ -250,8 +265,9 @@ def test_the_notebook_on_the_example(tmp_path):
     assert "sum of the Shapley shares" in text
     assert text.count("<figure>") == 4
     assert not re.search(r"\bP\d{5}\b", text)
-    for line in re.findall(r"R-squared ([\d.]+), sum of the Shapley shares ([\d.]+)", text):
-        assert line[0] == line[1]
+    pairs = re.findall(r"R-squared within ([\d.]+), sum of the Shapley shares ([\d.]+)", text)
+    assert len(pairs) == 4
+    assert all(fitted == summed for fitted, summed in pairs)
     assert json.loads(next(tmp_path.glob("*/findings.json")).read_text())["findings"] == []
 
 

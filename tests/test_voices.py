@@ -24,21 +24,21 @@ PLANTED = {
 AROUND = ["team", "colleagues", "last", "week", "department", "process", "situation", "project", "office", "system"]
 
 
-def corpus(n=400, seed=1, language="en"):
+def corpus(n=400, seed=1, language="en", mixed=0.2):
     """Comments of two to four words of one planted theme among words that say nothing, a fifth with a second theme."""
     rng = np.random.default_rng(seed)
     names, rows = list(PLANTED), []
     for _ in range(n):
         theme = rng.integers(len(names))
         words = list(rng.choice(PLANTED[names[theme]].split(), rng.integers(2, 5), replace=False))
-        if rng.random() < 0.2:
+        if rng.random() < mixed:
             words += list(rng.choice(PLANTED[names[rng.integers(len(names))]].split(), 2))
         words += list(rng.choice(AROUND, rng.integers(2, 7)))
         rng.shuffle(words)
         who = f"u{rng.integers(20)}", f"v{rng.integers(15)}", f"p{rng.integers(n // 2)}", int(rng.integers(4))
         rows.append((*who, language, " ".join(words), 4.0 - (theme == 0) + rng.normal(0, 0.3), theme))
     columns = ["unit", "provider", "person", "t", "language", "text", "score", "truth"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(linked=True)
 
 
 def said(texts, language="en", people=None, providers=9, units=9, minimum=5):
@@ -49,6 +49,7 @@ def said(texts, language="en", people=None, providers=9, units=9, minimum=5):
             "unit": [f"u{i % units}" for i in range(n)],
             "provider": [f"v{i % providers}" for i in range(n)],
             "person": people or [f"p{i}" for i in range(n)],
+            "linked": True,
         }
     )
     return themes.vocabulary(frame, themes.words(pd.Series(texts)), language, minimum)
@@ -91,6 +92,7 @@ def test_scripts_without_capitals_must_be_spread():
     texts = ["الخدمة بطيئة جدا"] * 12
     assert "بطيئة" in said(texts, "ar")
     assert said(texts, "ar", providers=1) == {}
+    assert said(texts, "ar", people=[f"p{i % 4}" for i in range(12)]) == {}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,16 @@ def test_addresses_numbers_and_markup_are_no_words(text):
 def test_ids_of_people_are_no_words():
     people = ["fernsby", "mabel.x", "p3"] * 3
     assert said(["ask fernsby or mabel soon"] * 9, people=people) == {"ask": "ask", "soon": "soon"}
+
+
+def test_who_gave_no_id_bans_no_word(tmp_path):
+    folder = write(
+        tmp_path / "s", corpus(60).assign(text="this service is slow", provider=[f"v{i}" for i in range(60)])
+    )
+    table = pd.read_csv(folder / "service_ratings.csv").drop(columns="person_id")
+    table.to_csv(folder / "service_ratings.csv", index=False)
+    frame = themes.comments(ic.load(folder))
+    assert "service" in themes.vocabulary(frame, themes.words(frame["text"]), "en", 5)
 
 
 def test_a_comment_of_any_length_is_read_quickly():
@@ -203,8 +215,8 @@ def test_what_rests_on_few_comments_or_people_is_hidden(tmp_path):
     assert (cells["comments"] >= 10).all()
 
 
-def test_one_person_who_writes_much_is_hidden(tmp_path):
-    frame = corpus(300).assign(t=3)
+def test_few_people_who_write_much_are_hidden(tmp_path):
+    frame = corpus(300, mixed=0).assign(t=3)
     loud = frame["truth"] == 0
     frame.loc[loud, "person"] = [f"loud{i % 4}" for i in range(loud.sum())]
     frame = frame.assign(provider=[f"v{i}" for i in range(300)])
@@ -212,7 +224,24 @@ def test_one_person_who_writes_much_is_hidden(tmp_path):
     (found,) = themes.themes(study)
     shown = voices.summary(study, found)
     few = [found.comments.loc[flag, "person"].nunique() < 5 for flag in found.raised.T]
+    assert sum(few) == 1
     assert shown.loc[few, ["comments", "share", "gap"]].isna().all(axis=None)
+    assert shown["gap"].notna().sum() == 4
+
+
+def test_few_people_on_the_other_side_are_hidden():
+    frame = pd.DataFrame({"comments": [50, 40, 70, 30], "people": [40, 30, 60, 25], "others": [30, 40, 3, 50]})
+    hidden = voices._shown(frame, 5, [])
+    assert hidden["comments"].isna().tolist() == [False, False, True, True]  # the last would give the third away
+
+
+def test_what_fits_nowhere_raises_nothing(example):
+    frame = themes.comments(example)
+    found = themes.themes_of(frame[frame["language"] == "en"].reset_index(drop=True), "en", 5)
+    single = [(label, flag) for label, flag in zip(found.labels, found.raised.T, strict=True) if "," not in label]
+    assert single
+    for label, flag in single:
+        assert found.comments.loc[flag, "text"].str.casefold().str.contains(label).all()
 
 
 # ---------------------------------------------------------------- the notebook
