@@ -10,10 +10,10 @@ import pandas as pd
 from icsat_helpers import goals
 from icsat_helpers.change import PARTS as CHANGES
 from icsat_helpers.change import change
-from icsat_helpers.listing import Page, listing, paragraphs
+from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.periods import PARTS
 from icsat_helpers.scores import person_scores, rating_scores
-from icsat_helpers.servicemap import HIDDEN, Map, hidden_parts, span, together
+from icsat_helpers.servicemap import HIDDEN, Map, hidden_parts
 from icsat_helpers.study import Study
 
 SPLIT = ["same", "same_low", "same_high", "who", "who_low", "who_high"]
