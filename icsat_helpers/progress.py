@@ -10,10 +10,11 @@ import pandas as pd
 from icsat_helpers import goals
 from icsat_helpers.change import PARTS as CHANGES
 from icsat_helpers.change import change
-from icsat_helpers.listing import Page, listing, paragraphs
+from icsat_helpers.health import unit_names
+from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.periods import PARTS
 from icsat_helpers.scores import person_scores, rating_scores
-from icsat_helpers.servicemap import HIDDEN, Map, hidden_parts, span, together
+from icsat_helpers.servicemap import HIDDEN, Map, hidden_parts
 from icsat_helpers.study import Study
 
 SPLIT = ["same", "same_low", "same_high", "who", "who_low", "who_high"]
@@ -101,12 +102,11 @@ def goals_page(study: Study, found: Map) -> Page:
         return paragraphs("The study has no goals for this period.")
     shown = set(found.providers.loc[found.providers["shown"], "provider"])
     lines, statuses = [], []
-    for row in judged.itertuples(index=False):
+    for name, row in zip(unit_names(study, judged["provider"]), judged.itertuples(index=False), strict=True):
         hidden = row.n > 0 and (row.provider not in shown or row.n < found.minimum)
         statuses.append(HIDDEN if hidden else row.status)
         chance = "–" if hidden or not np.isfinite(row.probability) else f"{100 * row.probability:.0f} of 100"
         value = "–" if hidden else span(row.value, row.low, row.high)
-        name = str(found.names.get(row.provider, row.provider))
         lines.append((name, row.measure, row.target, value, chance, statuses[-1]))
     counts = pd.Series(statuses).value_counts()
     said = ", ".join(

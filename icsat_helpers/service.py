@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from icsat_helpers import crossed
-from icsat_helpers.inference import NotEstimable
-from icsat_helpers.scores import rating_scores
+from icsat_helpers.inference import FEWEST_UNITS, NotEstimable, jackknife
+from icsat_helpers.scores import favourable_answers, rating_scores
 from icsat_helpers.sensitivity import SIGNIFICANT
 from icsat_helpers.study import Study
 
@@ -121,3 +122,40 @@ def rank_intervals(predicted: crossed.Prediction, draws: int = DRAWS) -> tuple[n
     ranks = (-drawn).argsort(axis=1).argsort(axis=1) + 1
     low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
     return low.astype(int), high.astype(int)
+
+
+def favourable(study: Study) -> pd.DataFrame:
+    """Share of favourable answers on each provider in the reported period, with an interval clustered by unit.
+
+    Wilson's interval on the effective number of answers, after leaving out one customer unit at a time (Korn &
+    Graubard 1998); none below five units.
+
+    Returns
+    -------
+    DataFrame
+        provider, share, share_low, share_high.
+    """
+    columns = ["provider", "share", "share_low", "share_high"]
+    if not study.has("service_ratings"):
+        return pd.DataFrame(columns=columns)
+    answers = favourable_answers(study, "internal")
+    answers = answers[(answers["t"] == study.t) & (answers["answers"] > 0)]
+    sums = answers.groupby(["provider", "unit"])[["yes", "answers"]].sum()
+    rows = [(provider, *_share(part.to_numpy(dtype=float))) for provider, part in sums.groupby(level=0)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _share(parts: np.ndarray) -> tuple[float, float, float]:
+    """Share and interval from each unit's favourable and all answers (units x 2)."""
+    whole = parts.sum(axis=0)
+    share = float(whole[0] / whole[1])
+    if len(parts) < FEWEST_UNITS:
+        return share, np.nan, np.nan
+    left = whole - parts
+    estimate = jackknife(share, left[:, 0] / left[:, 1])
+    effective = float(whole[1])
+    if estimate.se > 0:
+        wider = stats.norm.ppf(0.975) / stats.t.ppf(0.975, estimate.dof)
+        effective = min(effective, share * (1 - share) / estimate.se**2 * wider**2)
+    low, high = proportion_confint(share * effective, effective, method="wilson")
+    return share, float(low), float(high)

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from icsat_helpers import charts, crossed
 from icsat_helpers.disclosure import Hidden, suppress_table
 from icsat_helpers.evidence import Metric, Metrics, p_text
 from icsat_helpers.health import unit_names
-from icsat_helpers.inference import FEWEST_UNITS, jackknife
-from icsat_helpers.listing import Page, listing, paragraphs
-from icsat_helpers.scores import favourable_answers
+from icsat_helpers.inference import FEWEST_UNITS
+from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
-from icsat_helpers.service import RELIABLE, TERMS, Ranking, Served, provider_means, ranking, served
+from icsat_helpers.service import RELIABLE, TERMS, Ranking, Served, favourable, provider_means, ranking, served
 from icsat_helpers.study import Study
 
 HIDDEN = "hidden to protect small groups"
@@ -83,43 +81,6 @@ def hidden_parts(study: Study, ratings: pd.DataFrame) -> Hidden | None:
     rows = ratings.rename(columns={"provider": "row", "unit": "column"})
     settings = study.settings
     return suppress_table(rows, settings.minimum_group, (settings.minimum, settings.maximum))
-
-
-def favourable(study: Study) -> pd.DataFrame:
-    """Share of favourable answers on each provider in the reported period, with an interval clustered by unit.
-
-    Wilson's interval on the effective number of answers, after leaving out one customer unit at a time (Korn &
-    Graubard 1998); none below five units.
-
-    Returns
-    -------
-    DataFrame
-        provider, share, share_low, share_high.
-    """
-    columns = ["provider", "share", "share_low", "share_high"]
-    if not study.has("service_ratings"):
-        return pd.DataFrame(columns=columns)
-    answers = favourable_answers(study, "internal")
-    answers = answers[(answers["t"] == study.t) & (answers["answers"] > 0)]
-    sums = answers.groupby(["provider", "unit"])[["yes", "answers"]].sum()
-    rows = [(provider, *_share(part.to_numpy(dtype=float))) for provider, part in sums.groupby(level=0)]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _share(parts: np.ndarray) -> tuple[float, float, float]:
-    """Share and interval from each unit's favourable and all answers (units x 2)."""
-    whole = parts.sum(axis=0)
-    share = float(whole[0] / whole[1])
-    if len(parts) < FEWEST_UNITS:
-        return share, np.nan, np.nan
-    left = whole - parts
-    estimate = jackknife(share, left[:, 0] / left[:, 1])
-    effective = float(whole[1])
-    if estimate.se > 0:
-        wider = stats.norm.ppf(0.975) / stats.t.ppf(0.975, estimate.dof)
-        effective = min(effective, share * (1 - share) / estimate.se**2 * wider**2)
-    low, high = proportion_confint(share * effective, effective, method="wilson")
-    return share, float(low), float(high)
 
 
 def describe(found: Map) -> Page:
@@ -246,27 +207,6 @@ def table(found: Map) -> Page:
         listing(lines, [*head, f"rank of {len(found.providers)}"] if ranked else head),
         paragraphs(f"Providers {HIDDEN}: {hidden}." if hidden else ""),
     )
-
-
-def span(value: float, low: float, high: float, places: int = 2, sign: str = "") -> str:
-    """Write a value with its interval.
-
-    Examples
-    --------
-    >>> span(-0.123, -0.25, 0.004, sign="+"), span(61.2, float("nan"), float("nan"), 0)
-    ('−0.12 (−0.25 to +0.00)', '61')
-    """
-    if not np.isfinite(value):
-        return "–"
-    one, two, three = (
-        f"{round(number, places) + 0.0:{sign}.{places}f}".replace("-", "−") for number in (value, low, high)
-    )
-    return f"{one} ({two} to {three})" if np.isfinite(low) else one
-
-
-def together(*pages: Page) -> Page:
-    """Several pieces under each other."""
-    return Page("".join(page.html for page in pages), "\n\n".join(page.text for page in pages if page.text))
 
 
 def sensitivity(found: Map) -> Page:

@@ -52,6 +52,8 @@ def test_the_run_leaves_what_the_contract_names(example_run):
     }
     metrics = json.loads((period / "findings.json").read_text())["metrics"]
     assert {"response_rate", "mean", "favourable_share"} <= {metric["name"] for metric in metrics}
+    shares = {m["name"]: m["value"] for m in metrics if m["notebook"] == "03-service-map"}
+    assert set(shares) == {f"variance_share.{part}" for part in ("provider", "customer", "relationship", "person")}
 
 
 def test_no_output_shows_a_row_about_a_person(example_run):

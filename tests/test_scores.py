@@ -130,3 +130,23 @@ def test_parts_of_internal_given_by_others_are_averaged(tmp_path):
     )
     found = scores.unit_scores(ic.load(tmp_path), "internal")
     assert found[["value", "n"]].to_numpy().tolist() == [[3.5, 8.0]]
+
+
+def test_a_rating_is_one_row_whatever_how_often_it_was_given(tmp_path):
+    toml = 'contract = 1\n[study]\nname = "S"\nfrequency = "year"\n'
+    toml += "".join(f'[items.{name}]\ntable = "service_ratings"\nscale = "{name}"\n' for name in ("fast", "good"))
+    (tmp_path / "study.toml").write_text(toml)
+    rows = ["2025,u1,v1,p1,1,2", "2025,u1,v1,p2,5,", "2025,u2,v1,p1,3,3", "2024,u1,v1,p1,4,4"]
+    (tmp_path / "service_ratings.csv").write_text(
+        "period,customer_unit,provider_unit,person_id,fast,good\n" + "\n".join(rows) + "\n"
+    )
+    study = ic.load(tmp_path)
+    found = scores.rating_scores(study)
+    assert found.columns.tolist() == ["unit", "provider", "t", "person", "score"]
+    assert [(*row[:1], *row[2:]) for row in found.itertuples(index=False)] == [
+        ("u1", 2024, "p1", 4.0), ("u1", 2025, "p1", 1.5), ("u1", 2025, "p2", 5.0), ("u2", 2025, "p1", 3.0),
+    ]  # fmt: skip
+    assert scores.rating_scores(study, "internal.good")["score"].tolist() == [4.0, 2.0, 3.0]
+    assert scores.rating_scores(study, "internal.beauty").empty
+    answers = scores.favourable_answers(study, "internal")
+    assert sorted(answers[["yes", "answers"]].to_numpy().tolist()) == [[0, 2], [0, 2], [1, 1], [2, 2]]

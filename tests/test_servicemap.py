@@ -11,7 +11,7 @@ import pytest
 from test_disclosure import attack, safe
 
 import icsat_helpers as ic
-from icsat_helpers import charts, servicemap
+from icsat_helpers import charts, service, servicemap
 from icsat_helpers.inference import jackknife
 
 
@@ -107,7 +107,7 @@ def test_metrics_are_the_contracts(example, drawn):
 
 def test_favourable_shares_have_the_jackknifes_spread(example):
     """Where the effective number is not capped, Wilson's interval is about as wide as the jackknife's."""
-    found = servicemap.favourable(example).set_index("provider")
+    found = service.favourable(example).set_index("provider")
     answers = ic.scores.favourable_answers(example, "internal")
     answers = answers[answers["t"] == example.t]
     ratios = []
