@@ -147,8 +147,9 @@ def records(study: Study, *measures: str) -> tuple[Check, ...]:
     for measure in measures if study.has("operations") else ():
         score = recorded(study, measure)["score"]
         needs = " and ".join(RECORDS[measure]) + ("" if measure == "rework" else " above 0")
-        left = f"{int(score.isna().sum())} of {len(score)} rows of operations have no {needs} and are left out"
-        found.append(Check(f"records_{measure}", not score.isna().any(), left))
+        left = int(score.isna().sum())
+        said = f"{left} of {len(score)} rows of operations are left out for want of {needs}"
+        found.append(Check(f"records_{measure}", not left, said if left else f"every row of operations has {needs}"))
     return tuple(found)
 
 

@@ -133,7 +133,7 @@ def test_hours_of_zero_are_counted_never_infinite(example):
     study = replace(example, tables={**example.tables, "operations": table}, derived={})
     (check,) = sensitivity.records(study, "productivity")
     assert (check.name, check.passed) == ("records_productivity", False)
-    assert check.detail == f"5 of {len(table)} rows of operations have no output and hours above 0 and are left out"
+    assert check.detail == f"5 of {len(table)} rows of operations are left out for want of output and hours above 0"
     values = ic.scores.unit_scores(study, "productivity")["value"]
     assert len(values) == len(table) - 5
     assert np.isfinite(values).all()
