@@ -31,7 +31,7 @@ def example_run(tmp_path_factory):
 def test_the_example_is_answered(example_run):
     period, findings = example_run
     assert period.name == "2026Q3"
-    assert set(findings) == {"H1", "H3", "H3.performance"}
+    assert set(findings) == {"H1", "H3", "H3.performance", "H5"}
     assert {name: finding["rung"] for name, finding in findings.items()} == dict.fromkeys(findings, "precedence")
     truth = simulate.estimands(simulate.EFFECTS, 12)
     for name, finding in findings.items():
@@ -84,7 +84,8 @@ def test_every_figure_has_words(example_run):
 def test_no_effect_is_found_where_there_is_none(tmp_path):
     nothing = dict.fromkeys(simulate.EFFECTS, 0.0)
     simulate.write(simulate.organisation(seed=11, effects=nothing), tmp_path / "null")
-    words = ("--notebook", "04-external-customers", "--notebook", "06-retention")
+    names = ("04-external-customers", "06-retention", "08-service-profit-chain")
+    words = [word for name in names for word in ("--notebook", name)]
     _, findings = run(tmp_path / "null", tmp_path / "out", *words)
     assert {finding["verdict"] for finding in findings.values()} <= {"inconclusive", "negligible"}
 
@@ -134,7 +135,8 @@ def test_new_york_schools(tmp_path):
 
 
 def test_federal_agencies(tmp_path):
-    words = ("--notebook", "04-external-customers", "--notebook", "06-retention")
+    names = ("04-external-customers", "06-retention", "08-service-profit-chain")
+    words = [word for name in names for word in ("--notebook", name)]
     _, findings = run(real_study("fevs-2020-2024"), tmp_path, *words)
     assert {name: finding["verdict"] for name, finding in findings.items()} == dict.fromkeys(findings, "not_estimable")
 
@@ -142,6 +144,18 @@ def test_federal_agencies(tmp_path):
 def test_soldiers(tmp_path):
     _, findings = run(real_study("bh1996"), tmp_path)
     assert {finding["verdict"] for finding in findings.values()} == {"not_estimable"}
+
+
+def test_two_periods_in_one_folder_say_what_changed(tmp_path):
+    words = ("--study", str(ROOT / "data" / "example"), "--output", str(tmp_path), "--notebook", "00-executive-summary")
+    for period in ("2026Q2", "2026Q3"):
+        words_now = ("--notebook", "08-service-profit-chain", "--notebook", "01-data-health")
+        assert cli.main(["run", period, *words, *words_now]) == 0
+    text = (tmp_path / "2026Q3" / "00-executive-summary.html").read_text(encoding="utf-8")
+    assert re.search(r"Verdict unchanged \(estimate [\d.]+ then\)\. Why: new data\.", text)
+    assert "change since 2026Q2" in text
+    tables = json.loads((tmp_path / "2026Q2" / "manifest.json").read_text())["tables"]
+    assert len(tables["morale"]) == 64
 
 
 def test_papermill_alone_and_from_the_notebooks_folder(tmp_path):
