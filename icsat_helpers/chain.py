@@ -10,7 +10,7 @@ import pandas as pd
 from icsat_helpers.charts import BLUE, INK, SOFT, Chart, _axes
 from icsat_helpers.claims import Hypothesis, chain_reason
 from icsat_helpers.equations import Chain, chain
-from icsat_helpers.evidence import Finding, conclude, not_estimable
+from icsat_helpers.evidence import Finding, conclude, not_estimable, sentence
 from icsat_helpers.inference import WEAK_F, NotEstimable
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import unit_panel
@@ -124,16 +124,19 @@ def finding(
     people = pd.concat([person_scores(study, name)["person"] for name in TABLE_OF]).nunique()
     how = "halves of the people instrument each other" if main.instrumented else "unit averages as they are"
     wrong = max(main.first.estimate.value, main.second.estimate.value) < 0  # two harms make no benefit
+    warnings = _warnings(study, main)
+    reported = "self-reported " if "same_source" in warnings else ""
+    words = (f"One point more internal satisfaction, by way of {reported}morale,", "points more external satisfaction")
     made = conclude(
         claim, main.product, p=1.0 if wrong else main.p, rung="precedence", sd_ratio=main.first.sd_x / main.second.sd_y,
         n_units=main.first.n_units, n_rows=main.second.n_rows, n_periods=main.n_periods, n_people=people or None,
-        words=("One point more internal satisfaction, by way of morale,", "points more external satisfaction"),
+        words=words,
         method=f"Morale on satisfaction a period before, times external score on morale with satisfaction held; unit "
         f"and period effects; {how}. p of the weaker step. Left out one unit at a time.",
-        sensitivity=sensitivity, checks=checks, warnings=_warnings(study, main),
+        sensitivity=sensitivity, checks=checks, warnings=warnings,
     )  # fmt: skip
     # Noise in the satisfaction that is held can also inflate the second step, so that no "at least" is earned.
-    return replace(made, sentence=made.sentence.replace(" at least ", " "))
+    return replace(made, sentence=sentence(replace(made, warnings=()), words, number))
 
 
 def _warnings(study: Study, main: Chain) -> tuple[str, ...]:

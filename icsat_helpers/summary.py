@@ -82,7 +82,12 @@ def headline(study: Study, found: Results) -> Page:
     by_name = {(m["name"], m["of"]): m for m in found.metrics}
     where = f"{study.settings.name}, {study.site}" if study.site else study.settings.name
     if not wanted.keys() & by_name.keys():
-        return paragraphs(f"{where}, {study.period}. There are no results of this period yet: run `icsat run`.")
+        which = (
+            "There are no scores: 01-data-health did not run."
+            if found.findings
+            else "There are no results yet: run `icsat run`."
+        )
+        return paragraphs(f"{where}, {study.period}. {which}")
     rows = []
     for name, label in wanted.items():
         if name in by_name:

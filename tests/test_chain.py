@@ -200,7 +200,7 @@ def test_averages_carry_their_warnings_and_promise_no_least(aggregates):
     one = finding(aggregates(levels()))
     assert one.verdict == "supported"
     assert one.warnings == ("n_unknown", "same_source", "attenuated")
-    assert "self-reported" in one.sentence
+    assert "by way of self-reported morale, is followed by" in one.sentence
     assert "at least" not in one.sentence
 
 

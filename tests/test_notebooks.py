@@ -15,6 +15,11 @@ from conftest import ROOT, real_study
 from icsat_helpers import cli, simulate
 
 
+CLAIMS = (
+    "04-external-customers", "05-morale", "06-retention", "07-productivity", "08-service-profit-chain", "09-associates",
+)  # fmt: skip
+
+
 def run(folder, output, *words):
     code = cli.main(["run", "--study", str(folder), "--output", str(output), *words])
     assert code == 0
@@ -88,8 +93,7 @@ def test_every_figure_has_words(example_run):
 def test_no_effect_is_found_where_there_is_none(tmp_path):
     nothing = dict.fromkeys(simulate.EFFECTS, 0.0)
     simulate.write(simulate.organisation(seed=11, effects=nothing), tmp_path / "null")
-    names = ("04-external-customers", "05-morale", "06-retention", "07-productivity", "09-associates")
-    _, findings = run(tmp_path / "null", tmp_path / "out", *[w for name in names for w in ("--notebook", name)])
+    _, findings = run(tmp_path / "null", tmp_path / "out", *[w for name in CLAIMS for w in ("--notebook", name)])
     assert {finding["verdict"] for finding in findings.values()} <= {"inconclusive", "negligible"}
 
 
@@ -138,8 +142,7 @@ def test_new_york_schools(tmp_path):
 
 
 def test_federal_agencies(tmp_path):
-    names = ("04-external-customers", "05-morale", "06-retention", "07-productivity", "09-associates")
-    _, findings = run(real_study("fevs-2020-2024"), tmp_path, *[w for name in names for w in ("--notebook", name)])
+    _, findings = run(real_study("fevs-2020-2024"), tmp_path, *[w for name in CLAIMS for w in ("--notebook", name)])
     morale = findings.pop("H2")
     assert morale["rung"] == "precedence"
     assert {"same_source", "attenuated"} <= set(morale["warnings"])
@@ -154,6 +157,18 @@ def test_soldiers(tmp_path):
     assert morale["standardised"] == pytest.approx(0.451, abs=0.01)  # same people .607
     assert any("correlation 0.61, of disjoint halves 0.45" in row["name"] for row in morale["sensitivity"])
     assert {finding["verdict"] for finding in findings.values()} == {"not_estimable"}
+
+
+def test_two_periods_in_one_folder_say_what_changed(tmp_path):
+    words = ("--study", str(ROOT / "data" / "example"), "--output", str(tmp_path), "--notebook", "00-executive-summary")
+    for period in ("2026Q2", "2026Q3"):
+        words_now = ("--notebook", "08-service-profit-chain", "--notebook", "01-data-health")
+        assert cli.main(["run", period, *words, *words_now]) == 0
+    text = (tmp_path / "2026Q3" / "00-executive-summary.html").read_text(encoding="utf-8")
+    assert re.search(r"Verdict unchanged \(estimate [\d.]+ then\)\. Why: new data\.", text)
+    assert "change since 2026Q2" in text
+    tables = json.loads((tmp_path / "2026Q2" / "manifest.json").read_text())["tables"]
+    assert len(tables["morale"]) == 64
 
 
 def test_papermill_alone_and_from_the_notebooks_folder(tmp_path):
