@@ -13,7 +13,7 @@ import pandas as pd
 from icsat_helpers.results import MIME
 from icsat_helpers.study import Study
 
-PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "papermill")
+PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "diff-diff", "papermill")
 
 
 @dataclass(frozen=True, slots=True)

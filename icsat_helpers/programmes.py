@@ -34,7 +34,15 @@ def describe(rollouts: Sequence[Rollout], minimum: int) -> Page:
                 "yes" if each.random else "no", shortfall(each, minimum) or "can be judged",
             )
         )  # fmt: skip
-    head = ("programme", "units started", "followed", "to compare", "people after", "assigned at random", "state")
+    head = (
+        "programme",
+        "units started",
+        "followed",
+        "to compare",
+        "people who answered after",
+        "assigned at random",
+        "state",
+    )
     return listing(shown, head)
 
 
@@ -129,7 +137,7 @@ def _sentence(judged: Finding, effect: Effect, moved: bool) -> str:
         did = f"{effect.name} {verb} {what}" if raised else f"{what} changed after {effect.name} started"
         found = f"An effect of {number(judged.detectable_effect or 0.0)} would have been found in four cases of five."
         if judged.ci_low > 0 or judged.ci_high < 0:
-            found = "Where several are tested at once, one as unusual may be chance."
+            found = "With several tested at once, one like it may be chance."
         moving = "Those units were on the move before the start, and that may explain it."
         return f"It is not clear whether {did}: {size}. {moving if moved else found}"
     did = f"{effect.name} {verb} {what} by" if raised else f"{what} changed after {effect.name} started: by"

@@ -251,6 +251,8 @@ def test_a_programme_that_has_just_started_is_planned(aggregates):
     assert re.search(r"could be seen in four cases of five from 20(09|1\d) on", said)
     assert found["H7.training"].reason in said
     assert found["H7"].sentence == said
+    (question,) = [each for each in claims.questions(study) if each.id == "H7"]
+    assert question.reason == "“training”: it has just started"
     noisy = judge(aggregates(LATE, noise=0.3))["H7.training"].sentence
     assert "would hardly be seen with so few" in noisy
     assert judge(aggregates([*LATE[:1], (7, "training", PERIODS - 2)]))["H7.training"].verdict != "not_estimable"
@@ -339,6 +341,13 @@ def test_answers_that_never_vary(aggregates):
     assert "do not vary" in judge(study)["H7.training"].reason
 
 
+def test_who_had_it_from_the_first_period_on_has_no_say(aggregates):
+    (rollout,) = adoption.rollouts(aggregates([*EIGHT, (20, "training", 0)]))
+    assert np.isnan(rollout.outcome[rollout.units.index("u20")]).all()
+    assert not rollout.controls[rollout.units.index("u20")]
+    assert rollout.treated.sum() == 8
+
+
 def test_what_follows_the_end_is_left_out(aggregates):
     study = aggregates(EIGHT, effect=0.3)
     study.tables["programmes"]["ended_t"] = study.tables["programmes"]["started_t"] + 1
@@ -353,12 +362,12 @@ def test_any_name_is_a_part_of_h7(aggregates):
     assert claims.hypothesis("H7.training").notebook == "11-programmes"
     with pytest.raises(KeyError):
         claims.hypothesis("H3.training")
-    odd = "<b>$x^{</b> =cmd|1 مرحبا"
+    odd = "<b>$x^{$</b> =cmd|1 مرحبا"
     study = aggregates([(unit, odd, start) for unit, _, start in EIGHT], effect=0.3)
     finding = judge(study)[f"H7.{odd}"]
     html = finding._repr_mimebundle_()["text/html"]
     assert "<b>" not in html
-    assert "&lt;b&gt;$x^{" in html
+    assert "&lt;b&gt;$x^{$" in html
     for chart in (
         programmes.event_study(effects.effect(adoption.rollouts(study)[0]), 5, "year"),
         programmes.forest([finding]),
