@@ -14,7 +14,6 @@ from conftest import ROOT, real_study
 
 from icsat_helpers import cli, simulate
 
-
 CLAIMS = (
     "04-external-customers", "05-morale", "06-retention", "07-productivity", "08-service-profit-chain", "09-associates",
 )  # fmt: skip
