@@ -225,12 +225,13 @@ def _publish(plan: Plan, study: cache.Source, known: dict[str, Record], ran: boo
     _hold(plan, study)
     _begin(plan, known)
     _put_json(plan, "findings.json", plan.identity | records.merged(known.values()))
-    changes = results.read_json(plan.held / "study.json")["changes"]
+    facts = results.read_json(plan.held / "study.json")
+    changes = facts["changes"]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(map(results.quoted, [changes["columns"], *changes["data"]]))
     _put(plan, "data-changes.csv", text.getvalue())
     _put_pages(plan, known, good)
-    _put_json(plan, "manifest.json", _manifest(plan, [known[name] for name in sorted(known)], state))
+    _put_json(plan, "manifest.json", _manifest(plan, [known[name] for name in sorted(known)], facts["rows"], state))
     records.forget(plan)
 
 
@@ -261,7 +262,7 @@ def _put_json(plan: Plan, name: str, content: Mapping[str, Any]) -> None:
     _put(plan, name, json.dumps({"contract": 1, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _manifest(plan: Plan, known: list[Record], state: str) -> dict[str, Any]:
+def _manifest(plan: Plan, known: list[Record], tables: dict[str, str], state: str) -> dict[str, Any]:
     git = ["git", "rev-parse", "HEAD"]
     try:
         commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -272,6 +273,7 @@ def _manifest(plan: Plan, known: list[Record], state: str) -> dict[str, Any]:
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "parameters": without_paths(plan.values, plan.shown),
         "data": plan.study.sha256,
+        "tables": tables,
         "notebooks": [records.published(each) for each in known],
         "git_commit": commit,
         "python": sys.version.split()[0],

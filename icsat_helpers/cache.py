@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from icsat_helpers import results
+from icsat_helpers import fingerprints, results
 
 if TYPE_CHECKING:
     from icsat_helpers.study import Study
@@ -61,7 +61,7 @@ def hold(study: Study, place: Path, key: str) -> None:
         feather.write_feather(pa.Table.from_pandas(frame, preserve_index=False), place / f"{name}.arrow", "lz4")
     facts = {
         "key": key, "folder": str(study.folder.resolve()), "period": study.period, "site": study.site,
-        "sha256": study.sha256, "tables": list(study.tables),
+        "sha256": study.sha256, "tables": list(study.tables), "rows": fingerprints.of_tables(study.tables),
         "toml": (study.folder / "study.toml").read_text("utf-8-sig"),
         "changes": json.loads(study.changes.to_json(orient="split", index=False)),
     }  # fmt: skip

@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from icsat_helpers.designs import Design
-from icsat_helpers.evidence import CERTAINTY, number
-from icsat_helpers.inference import Slope
+from icsat_helpers.evidence import CERTAINTY
+from icsat_helpers.inference import Slope, pair
+from icsat_helpers.listing import Page, listing
 from icsat_helpers.risk import Incidence
+from icsat_helpers.words import fixed, number, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +38,11 @@ TONE = {
     "not_estimable": SOFT,
 }
 BINS = 20  # dots at most
+NOT_TESTED = "Not tested"
+PERIODS = {
+    "quarter": "quarters", "half": "half-years", "year": "years",
+    "month": "months",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Chart:
 
     figure: Figure
     alt: str
+    table: Page | None = None  # the numbers behind it
 
     def svg(self) -> str:
         """SVG text, the same bytes for the same data."""
@@ -58,8 +66,11 @@ class Chart:
         data = base64.b64encode(self.svg().encode()).decode()
         alt = escape(self.alt, quote=True)
         image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
+        behind = ""
+        if self.table is not None:
+            behind = f"<details class='numbers'><summary>The numbers</summary>{self.table.html}</details>"
         return {
-            "text/html": f"<figure>{image}<figcaption>{escape(self.alt)}</figcaption></figure>",
+            "text/html": f"<figure>{image}<figcaption>{escape(self.alt)}</figcaption></figure>{behind}",
             "text/plain": self.alt,
         }
 
@@ -76,7 +87,8 @@ def _axes(width: float = 7.2, height: float = 4.2) -> tuple[Figure, Axes]:
     }  # fmt: skip
     with rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots()
+        axes = figure.subplots()
+    return figure, axes
 
 
 def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: str, minimum: int = 5) -> Chart:
@@ -85,8 +97,8 @@ def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: s
     A dot averages at least `minimum` units, and so as many people. Halves are averaged for the axis; the
     slope comes from the instrument, and so need not run through the dots.
     """
-    columns = [design.exposure] if isinstance(design.exposure, str) else list(design.exposure)
-    rows = design.frame.assign(x=design.frame[columns].mean(axis=1), y=design.frame[design.outcome])
+    x, y = (design.frame[list(pair(column))].mean(axis=1) for column in (design.exposure, design.outcome))
+    rows = design.frame.assign(x=x, y=y)
     if "split" in rows:
         rows = rows.groupby(["unit", "t"], as_index=False)[["x", "y"]].mean()
     points = _net(rows, design.fixed_effects)
@@ -112,18 +124,19 @@ def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: s
         axes.plot(span, plain.estimate.value * span, color=ORANGE, linewidth=1.5, linestyle="--")
         axes.annotate(_line("plain", plain), (span[-1], plain.estimate.value * span[-1]), xytext=(6, -9),
                       textcoords="offset points", color=ORANGE, va="center")  # fmt: skip
-    net = "net of unit and period" if design.fixed_effects else "from the mean"
-    axes.set(xlabel=f"{x_label}, {net}", ylabel=f"{y_label}, {net}")
-    plain_words = (
-        f" The plain slope on unit averages as they are is {number(plain.estimate.value)}."
-        if design.instrumented
-        else ""
-    )
+    net = "{label}, net of unit and period" if design.fixed_effects else "{label}, from the mean"
+    axes.set(xlabel=say(net, label=x_label), ylabel=say(net, label=y_label))
+    plain_words = say(" The plain slope on unit averages as they are is {plain}.", plain=plain.estimate.value)
     return Chart(
         figure,
-        f"{y_label} against {_small(x_label)}: slope {number(main.estimate.value)}, 95% interval {number(low)} to "
-        f"{number(high)}, {main.n_units} units.{plain_words} Each dot averages several unit-periods.",
-    )
+        say(
+            "{y} against {x}: slope {slope}, 95% interval {low} to {high}, {units} units.{plain} "
+            "Each dot averages several unit-periods.",
+            y=y_label, x=_small(x_label), slope=main.estimate.value, low=low, high=high, units=main.n_units,
+            plain=plain_words if design.instrumented else "",
+        ),
+        listing(zip(middle, mean, 1.96 * sem, strict=True), (x_label, y_label, "plus or minus")),
+    )  # fmt: skip
 
 
 def _line(name: str, slope: Slope) -> str:
@@ -143,27 +156,31 @@ def _net(rows: pd.DataFrame, fixed_effects: bool) -> pd.DataFrame:
     return values - values.mean()
 
 
-def staying(groups: dict[str, Incidence], period_name: str, leaving: str) -> Chart:
-    """Survival picture: how many of 100 had not left, by group, with intervals. `leaving`: "leaving by choice", say."""
+def staying(groups: dict[str, Incidence], frequency: str, by_choice: bool) -> Chart:
+    """Survival picture: how many of 100 had not left (by choice), by group, with intervals."""
     figure, axes = _axes()
-    gone = leaving.replace("leaving", "not left")
-    said = []
+    said, rows = [], []
     for (name, group), colour in zip(groups.items(), (ORANGE, SOFT, BLUE), strict=False):
         k = np.arange(len(group.share))
-        axes.fill_between(k, 100 * (1 - group.high), 100 * (1 - group.low), color=colour, alpha=0.15, linewidth=0)
-        axes.plot(k, 100 * (1 - group.share), color=colour, linewidth=2)
-        end = (k[-1], 100 * (1 - group.share[-1]))
-        axes.annotate(name, end, xytext=(6, 0), textcoords="offset points", color=colour,
-                      va="center")  # fmt: skip
-        low, high = 100 * (1 - group.high[-1]), 100 * (1 - group.low[-1])
-        said.append(f"{name} {100 * (1 - group.share[-1]):.0f} of 100 ({low:.0f} to {high:.0f})")
-    axes.set(xlabel=f"{period_name.capitalize()}s after an answer", ylabel=f"{gone.capitalize()}, of 100 people")
+        kept, low, high = 100 * (1 - group.share), 100 * (1 - group.high), 100 * (1 - group.low)
+        axes.fill_between(k, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(k, kept, color=colour, linewidth=2)
+        axes.annotate(name, (k[-1], kept[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center")
+        numbers = dict(zip(("kept", "low", "high"), (fixed(x[-1], 0) for x in (kept, low, high)), strict=True))
+        said.append(say("{group} {kept} of 100 ({low} to {high})", group=name, **numbers))
+        rows += [(name, int(i), *(round(float(x[i]), 1) for x in (kept, low, high))) for i in k]
+    stayed = "Not left by choice, of 100 people" if by_choice else "Not left, of 100 people"
+    periods, horizon = PERIODS[frequency], len(next(iter(groups.values())).share) - 1
+    axes.set(xlabel=say("After an answer, in {periods}", periods=periods), ylabel=stayed)
     axes.set_xlim(0, None)
-    horizon = len(next(iter(groups.values())).share) - 1
-    return Chart(
-        figure,
-        f"People who had {gone} {horizon} {period_name}s after answering: {'; '.join(said)}.",
-    )
+    alt = (
+        say("People who had not left by choice {n} {periods} after answering: {groups}.", n=horizon, periods=periods,
+            groups="; ".join(said))
+        if by_choice
+        else say("People who had not left {n} {periods} after answering: {groups}.", n=horizon, periods=periods,
+                 groups="; ".join(said))
+    )  # fmt: skip
+    return Chart(figure, alt, listing(rows, ("group", periods, stayed, "from", "to")))
 
 
 def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, title: str) -> Chart:
@@ -184,12 +201,39 @@ def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, tit
     axes.set_yticks(rows.index, rows[label].astype(str).str.slice(0, 40))
     axes.set(xlabel=title, xlim=(0, 100))
     axes.grid(visible=False, axis="y")
-    hidden = len(rows) - len(seen)
     ends = ""
     if len(seen):
         last, first = seen.iloc[-1], seen.iloc[0]
-        ends = f" highest {last[label]} {100 * last[share]:.0f}%, lowest {first[label]} {100 * first[share]:.0f}%,"
-    return Chart(figure, f"{title}, {len(seen)} units:{ends} {hidden} hidden because they describe too few people.")
+        ends = say(
+            " highest {last} {most}%, lowest {first} {least}%,", last=last[label], first=first[label],
+            most=fixed(100 * last[share], 0), least=fixed(100 * first[share], 0),
+        )  # fmt: skip
+    table = [
+        (row[label], *(round(100 * row[column], 1) for column in (share, low, high))) for _, row in seen.iterrows()
+    ]
+    return Chart(
+        figure,
+        say(
+            "{title}, {units} units:{ends} {hidden} hidden because they describe too few people.", title=title,
+            units=len(seen), ends=ends, hidden=len(rows) - len(seen),
+        ),
+        listing(reversed(table), ("unit", title, "from", "to")),
+    )  # fmt: skip
+
+
+def dots(frame: pd.DataFrame, title: str, alt: str) -> Chart:
+    """Values with intervals, one line a row from the top. `frame`: label, value, low, high; the axis holds 0 and 1."""
+    figure, axes = _axes(height=0.9 + 0.28 * len(frame))
+    place = -np.arange(len(frame))
+    axes.hlines(place, frame["low"], frame["high"], color=FAINT, linewidth=5)
+    axes.plot(frame["value"], place, "o", color=BLUE, markersize=5)
+    axes.set_yticks(place, frame["label"].astype(str).str.slice(0, 48))
+    axes.set(xlabel=title)
+    axes.set_xlim(
+        min(0.0, float(frame[["low", "value"]].min().min())), max(1.0, float(frame[["high", "value"]].max().max()))
+    )
+    axes.grid(visible=False, axis="y")
+    return Chart(figure, alt)
 
 
 def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
@@ -203,50 +247,125 @@ def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
     axes.set(ylabel=title)
     names = dict(zip(x, labels, strict=True))
     seen = frame.dropna(subset=["value"])
-    hidden = (
-        f" {len(frame) - len(seen)} periods are hidden: they describe too few people." if len(seen) < len(frame) else ""
-    )
+    gone = len(frame) - len(seen)
+    hidden = say(" {n} periods are hidden: they describe too few people.", n=gone) if gone else ""
     if seen.empty:
         return Chart(figure, f"{title}.{hidden}")
     first, last = seen.iloc[0], seen.iloc[-1]
-    axes.annotate(f"{last['value']:.2f}", (last["t"], last["value"]), xytext=(6, 0), textcoords="offset points",
-                  color=BLUE, va="center")  # fmt: skip
-    interval = f" (95% interval {last['low']:.2f} to {last['high']:.2f})" if np.isfinite(last["low"]) else ""
-    return Chart(
-        figure,
-        f"{title}: {first['value']:.2f} in {names[first['t']]}, {last['value']:.2f} in {names[last['t']]}{interval}."
-        + hidden,
-    )
+    value, low, high = (fixed(last[column], 2) for column in ("value", "low", "high"))
+    axes.annotate(value, (last["t"], last["value"]), xytext=(6, 0), textcoords="offset points", color=BLUE,
+                  va="center")  # fmt: skip
+    interval = say(" (95% interval {low} to {high})", low=low, high=high) if np.isfinite(last["low"]) else ""
+    text = say(
+        "{title}: {first} in {start}, {last} in {end}{interval}.", title=title, first=fixed(first["value"], 2),
+        start=names[first["t"]], last=value, end=names[last["t"]], interval=interval,
+    )  # fmt: skip
+    table = [(names[row.t], row.value, row.low, row.high) for row in seen.itertuples()]
+    return Chart(figure, text + hidden, listing(table, ("period", title, "from", "to")))
 
 
 def claims(findings: list[dict[str, Any]]) -> Chart:
-    """Standardised effect and interval of each claim that could be tested; the grey band is too small to matter.
+    """Standardised effect and interval of each claim; the grey band is too small to matter.
 
-    Effects are shown in the direction that the claim expects: to the right of zero speaks for it.
+    Effects are shown in the direction that the claim expects: to the right of zero speaks for it. A claim without
+    an estimate keeps its line, which says why.
     """
-    rows = [f for f in findings if f["estimate"] is not None and f["standardised"] is not None]
-    figure, axes = _axes(height=1.2 + 0.55 * max(1, len(rows)))
-    said = []
-    for i, f in enumerate(reversed(rows)):
-        scale = f["standardised"] / f["estimate"] if f["estimate"] else 0.0
-        low, value, high = sorted(f["direction"] * scale * f[key] for key in ("ci_low", "estimate", "ci_high"))
-        small = abs(scale * f["smallest_effect"])
-        axes.add_patch(_band(small, i))
-        axes.plot([low, high], [i, i], color=TONE[f["verdict"]], linewidth=3, solid_capstyle="round")
-        axes.plot(value, i, "o", color=TONE[f["verdict"]], markersize=8)
-        axes.annotate(CERTAINTY[f["verdict"]], (high, i), xytext=(8, 0), textcoords="offset points", va="center",
-                      color=TONE[f["verdict"]])  # fmt: skip
-        said.append(f"{f['id']} {CERTAINTY[f['verdict']].lower()}, {number(value)} ({number(low)} to {number(high)})")
+    figure, axes = _axes(height=1.2 + 0.5 * max(1, len(findings)))
+    said, table = [], []
+    for i, f in enumerate(reversed(findings)):
+        words, colour = CERTAINTY.get(f["verdict"], NOT_TESTED), TONE.get(f["verdict"], SOFT)
+        at = 0.0
+        if f["estimate"] is not None and f["standardised"] is not None:
+            scale = f["standardised"] / f["estimate"] if f["estimate"] else 0.0
+            low, value, at = sorted(f["direction"] * scale * f[key] for key in ("ci_low", "estimate", "ci_high"))
+            small = abs(scale * f["smallest_effect"])
+            axes.add_patch(_band(small, i))
+            axes.plot([low, at], [i, i], color=colour, linewidth=3, solid_capstyle="round")
+            axes.plot(value, i, "o", color=colour, markersize=8)
+            said.append(
+                say("{claim}: {verdict}, {value} ({low} to {high})", claim=f["id"], verdict=words, value=value, low=low,
+                    high=at)
+            )  # fmt: skip
+            table.append((f["id"], words, value, low, at, small))
+        else:
+            said.append(say("{claim}: {verdict}", claim=f["id"], verdict=words))
+            table.append((f["id"], words, None, None, None, None))
+        axes.annotate(words, (at, i), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
     axes.axvline(0, color=SOFT, linewidth=1)
-    axes.set_yticks(range(len(rows)), [f["id"] for f in reversed(rows)])
-    axes.set(xlabel="Effect in standard deviations, in the direction of the claim", ylim=(-0.6, len(rows) - 0.4))
+    axes.set_yticks(range(len(findings)), [f["id"] for f in reversed(findings)])
+    axes.set(xlabel="Effect in standard deviations, in the direction of the claim", ylim=(-0.6, len(findings) - 0.4))
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.25)
     text = "; ".join(reversed(said)) or "no claim could be tested"
-    return Chart(figure, f"Effects in standard deviations, with 95% intervals: {text}.")
+    head = ("claim", "verdict", "effect", "from", "to", "smallest that matters")
+    return Chart(
+        figure,
+        say("Effects in standard deviations, with 95% intervals: {effects}.", effects=text),
+        listing(reversed(table), head),
+    )
 
 
 def _band(small: float, at: int) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((-small, at - 0.3), 2 * small, 0.6, color=FAINT, alpha=0.7, linewidth=0)
+
+
+def heatmap(
+    values: pd.DataFrame,
+    hidden: pd.DataFrame,
+    title: str,
+    margins: tuple[pd.Series, pd.Series],
+    between: str = " and ",
+    extremes: int = 3,
+) -> Chart:
+    """Table as colours, low orange, high blue, hidden cells crossed, empty ones white; margins right and below.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Labelled rows and columns, each axis with its name; missing where nothing may be shown or there is nothing.
+    hidden : DataFrame of bool
+    margins : (Series, Series)
+        Of the rows and of the columns, missing where hidden.
+    between : str
+        Stands between a row's and a column's name where the alt text names the `extremes` lowest and highest cells.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    rows, columns = values.shape
+    shown = values.stack().dropna().sort_values(ascending=False, kind="stable")
+    figure, axes = _axes(2.6 + 0.19 * max(columns, 12), 2.2 + 0.19 * max(rows, 4))
+    middle = float(margins[0].mean()) if margins[0].notna().any() else 0.0
+    far = np.abs(shown - middle).quantile(0.9) if len(shown) else 0.0  # the few beyond it share the last colour
+    colours = LinearSegmentedColormap.from_list("house", [ORANGE, "#f3efe8", BLUE])
+    full = np.full((rows + 2, columns + 2), np.nan)  # a gap stands before the margins
+    full[:rows, :columns], full[:rows, -1], full[-1, :columns] = values, margins[0], margins[1]
+    crossed = np.zeros(full.shape, dtype=bool)
+    crossed[:rows, :columns], crossed[:rows, -1], crossed[-1, :columns] = hidden, margins[0].isna(), margins[1].isna()
+    reach = max(0.5, far)
+    drawn = axes.pcolormesh(
+        full, cmap=colours, vmin=middle - reach, vmax=middle + reach, edgecolors="white", linewidth=0.4
+    )
+    y, x = np.nonzero(crossed)
+    axes.scatter(x + 0.5, y + 0.5, marker="x", s=9, color="#9aa5b1", linewidth=0.8)
+    axes.set_xticks([*(np.arange(columns) + 0.5), columns + 1.5], [*map(_short, values.columns), "all"], rotation=90)
+    axes.set_yticks([*(np.arange(rows) + 0.5), rows + 1.5], [*map(_short, values.index), "all"])
+    axes.tick_params(labelsize=7, length=0)
+    axes.set(ylim=(rows + 2, 0), xlim=(0, columns + 2), xlabel=values.columns.name, ylabel=values.index.name)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(drawn, ax=axes, shrink=0.4, aspect=30, pad=0.01, extend="both", label="×: hidden, blank: none")
+    named = [f"{row}{between}{column} {value:.1f}" for (row, column), value in shown.items()]
+    most = min(extremes, len(named) // 2)
+    ends = f" Highest: {'; '.join(named[:most])}. Lowest: {'; '.join(named[::-1][:most])}." if most else ""
+    only = f" It is {named[0]}." if len(named) == 1 else ""
+    return Chart(
+        figure,
+        f"{title}, {rows} by {columns}: {len(named)} cells shown and {int(hidden.to_numpy().sum())} hidden "
+        f"to protect small groups.{ends}{only}",
+    )
+
+
+def _short(name: Any) -> str:
+    return str(name) if len(str(name)) <= 24 else f"{str(name)[:23]}…"

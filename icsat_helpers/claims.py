@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from icsat_helpers.adoption import rollouts, shortfall
+from icsat_helpers.associates import associates_panel
 from icsat_helpers.panel import FEWEST_UNITS, unit_panel
 from icsat_helpers.scores import person_scores, unit_scores
 from icsat_helpers.study import Study
@@ -18,8 +20,9 @@ REGISTER = Path(__file__).resolve().parent.parent / "notebooks" / "hypotheses.to
 class Hypothesis:
     """A registered claim; the fields are those of ``notebooks/hypotheses.toml``.
 
-    `family` is the number of claims H1 to H7 that the study can answer (of parts: 1, they are a family of
-    their own), known before any p. `smallest_raw` is the study's own smallest effect, if it names one.
+    `family` is the number of claims H1 to H7 that the study can answer, known before any p; parts of a claim are a
+    family of their own (of H7 as many as there are programmes that can be judged). `smallest_raw` is the study's own
+    smallest effect, if it names one.
     """
 
     id: str
@@ -76,22 +79,40 @@ def _registered() -> dict[str, dict[str, Any]]:
 def hypothesis(name: str, study: Study | None = None) -> Hypothesis:
     """Registered claim `name`; given a study, with the family size and smallest effect that hold for it.
 
+    Every programme is a part of H7, whatever its name: ``H7.training``.
+
     Raises
     ------
     KeyError
         For a claim that is not registered.
     """
-    claim = Hypothesis(id=name, **_registered()[name])
+    registered = _registered()
+    programme = name.removeprefix("H7.") if name.startswith("H7.") else ""
+    claim = Hypothesis(id=name, **registered["H7" if programme else name])
+    if programme:
+        claim = replace(claim, claim=f"The programme “{programme}” makes a provider's customers more satisfied.")
     if study is None:
         return claim
-    family = 1 if "." in name else max(1, sum(q.answerable for q in questions(study)))
-    return replace(claim, family=family, smallest_raw=study.settings.smallest_effects.get(name))
+    smallest = study.settings.smallest_effects
+    if programme:
+        return replace(claim, family=max(1, _estimable(study)), smallest_raw=smallest.get(name, smallest.get("H7")))
+    family = _parts(name, study) if "." in name else max(1, sum(q.answerable for q in questions(study)))
+    return replace(claim, family=family, smallest_raw=smallest.get(name))
 
 
 def of_aggregates(claim: Hypothesis, measure: str) -> Hypothesis:
-    """H3 where persons cannot be followed: on turnover or the intention to leave, a share of a unit's people."""
-    unit = f"{measure.replace('_', ' ')} (a share of people) for each point of internal satisfaction"
+    """Claim on what someone else computed; turnover and the intention to leave are shares of a unit's people."""
+    shares = f"{measure.replace('_', ' ')} (a share of people)"
+    what = "productivity as delivered" if measure == "productivity" else shares
+    unit = f"{what} for each point of internal satisfaction"
     return replace(claim, unit=unit, smallest_raw=None)
+
+
+def of_customers(claim: Hypothesis) -> Hypothesis:
+    """H7 where only aggregates say how satisfied a unit is: on the units with the programme as customers."""
+    programme = f"the programme “{claim.id[3:]}”" if "." in claim.id else "an improvement programme"
+    said = f"Units with {programme} became more satisfied as customers."
+    return replace(claim, claim=said, unit="points of the units' own internal satisfaction")
 
 
 def questions(study: Study) -> list[Question]:
@@ -101,8 +122,8 @@ def questions(study: Study) -> list[Question]:
         "H2": unit_panel(study, "internal", "morale").reason,
         "H3": leaving(study),
         "H4": unit_panel(study, "internal", "productivity").reason,
-        "H5": _chain(study),
-        "H6": _associates(study),
+        "H5": chain_reason(study),
+        "H6": associates_panel(study).reason,
         "H7": _programmes(study),
     }
     claims = _registered()
@@ -141,29 +162,38 @@ def leaving(study: Study) -> str:
     return "fewer than five units have answers of people followed into a next period"
 
 
-def _chain(study: Study) -> str:
+def chain_reason(study: Study) -> str:
+    """Why H5 cannot be answered, or "": two chains of three periods, four or more in all, in at least five units."""
     parts = [unit_panel(study, "internal", "morale"), unit_panel(study, "morale", "external")]
     missing = [part.reason for part in parts if part.reason]
     if missing:
         return missing[0]
-    if any(part.rung != "precedence" for part in parts):
-        return "the chain needs four or more periods of all three measures"
-    both = parts[0].frame.dropna(subset=["outcome_next"])["t"].nunique() >= 3
-    return "" if both else "the chain needs four or more periods of all three measures"
+    first, second = (part.frame.dropna(subset=["exposure", "outcome_next"])[["unit", "t"]] for part in parts)
+    whole = first.merge(second.assign(t=second["t"] - 1), on=["unit", "t"])
+    repeated = whole[whole.groupby("unit")["t"].transform("nunique") > 1]
+    if repeated["unit"].nunique() >= FEWEST_UNITS:
+        return ""
+    return f"the chain needs all three measures in four or more periods, in at least {FEWEST_UNITS} units"
 
 
-def _associates(study: Study) -> str:
-    people, answers = study.table("people"), person_scores(study, "morale")
-    if not len(answers) or not len(person_scores(study, "internal")):
-        return "there are no answers of persons on internal satisfaction and morale"
-    others = people.loc[people["associate_type"] != "employee", "person_id"]
-    units = answers.loc[answers["person"].isin(others), "unit"].nunique()
-    return "" if units >= FEWEST_UNITS else f"answers of associates who are not employees come from {units} units"
+def _parts(name: str, study: Study) -> int:
+    """How many parts of the claim that `name` is a part of the study can answer; known from the tables alone."""
+    whole = _registered()[name.partition(".")[0]]
+    parts = [block for other, block in _registered().items() if other.startswith(name.partition(".")[0] + ".")]
+    asked = [block["outcome"] for block in parts if block["outcome"] != whole["outcome"]]
+    other = len(parts) - len(asked)
+    return max(1, other + sum(not unit_panel(study, whole["exposure"], outcome).reason for outcome in asked))
 
 
 def _programmes(study: Study) -> str:
-    programmes, measured = study.table("programmes"), unit_scores(study, "internal")
-    if programmes.empty:
+    if study.table("programmes").empty:
         return "there is no table programmes, or nothing in it has started"
-    later = (programmes["started_t"] > measured["t"].min()) if len(measured) else programmes["started_t"] < 0
-    return "" if later.any() else "no programme starts after the first measured period"
+    found = rollouts(study)
+    if not found:
+        return "there are no answers on internal satisfaction, and no internal in unit_scores"
+    missing = {rollout.name: shortfall(rollout, study.settings.minimum_group) for rollout in found}
+    return "" if not all(missing.values()) else "; ".join(f"“{name}”: {why}" for name, why in missing.items())
+
+
+def _estimable(study: Study) -> int:
+    return sum(not shortfall(rollout, study.settings.minimum_group) for rollout in rollouts(study))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from icsat_helpers.halves import answer_halves, split_half_means
-from icsat_helpers.inference import WEAK_F, NotEstimable, Slope, slope
-from icsat_helpers.panel import FEWEST_UNITS, Panel, capped_weights, one_row_a_unit
+from icsat_helpers.inference import WEAK_F, Column, NotEstimable, Slope, pair, slope
+from icsat_helpers.panel import Panel, capped_weights, one_row_a_unit
 from icsat_helpers.study import Study
 
 MANY_SITES = 10
@@ -22,7 +23,8 @@ class Design:
     ----------
     frame : DataFrame
         unit, t, the columns named below; with halves split and block too.
-    outcome : str
+    outcome : str or (str, str)
+        A column, or two halves: each goes with the exposure's half of the same people.
     exposure : str or (str, str)
         A column, or two halves of which one instruments the other.
     fixed_effects : bool
@@ -31,8 +33,8 @@ class Design:
     """
 
     frame: pd.DataFrame
-    outcome: str
-    exposure: str | tuple[str, str]
+    outcome: Column
+    exposure: Column
     fixed_effects: bool
     weights: str = ""
     cluster: str = "unit"
@@ -42,8 +44,13 @@ class Design:
         """Formula for `pyfixest.feols` on `rows`."""
         if self.instrumented:
             absorbed = "block^way + t^way" if self.fixed_effects else "way"
-            return f"{self.outcome} ~ 1 | {absorbed} | exposure ~ instrument"
+            return f"{self._named} ~ 1 | {absorbed} | exposure ~ instrument"
         return f"{self.outcome} ~ {self.exposure}" + (" | unit + t" if self.fixed_effects else "")
+
+    @property
+    def _named(self) -> str:
+        """Name of the outcome in `rows`; halves have one name with an ending each."""
+        return self.outcome if isinstance(self.outcome, str) else self.outcome[0].removesuffix("_a")
 
     @property
     def splits(self) -> int:
@@ -57,11 +64,14 @@ class Design:
 
     def rows(self, split: int = 0) -> pd.DataFrame:
         """Rows as the formula reads them: of one split, both ways stacked (`exposure`, `instrument`, `way`)."""
-        if isinstance(self.exposure, str):
-            return self.frame.dropna(subset=[self.outcome, self.exposure])
-        a, b = self.exposure
-        one = self.frame[self.frame["split"] == split].dropna(subset=[self.outcome, a, b])
+        (a, b), outcome = pair(self.exposure), pair(self.outcome)
+        one = self.frame.dropna(subset=[a, b, *outcome])
+        if not self.instrumented:
+            return one
+        one = one[one["split"] == split]
         ways = [one.assign(way=way, exposure=one[x], instrument=one[z]) for way, (x, z) in enumerate([(a, b), (b, a)])]
+        if not isinstance(self.outcome, str):
+            ways = [rows.assign(**{self._named: one[y]}) for rows, y in zip(ways, outcome, strict=True)]
         return pd.concat(ways, ignore_index=True)
 
     def fit(self) -> Slope:
@@ -70,6 +80,29 @@ class Design:
             self.frame, self.outcome, self.exposure, fixed_effects=self.fixed_effects, weights=self.weights,
             cluster=self.cluster,
         )  # fmt: skip
+
+    def effective_units(self) -> float:
+        """How many clusters of equal say the slope rests on (Carter, Schnepel & Steigerwald 2017, for equal errors).
+
+        A cluster's say is its weighted sum of squares of the exposure, net of unit and period means.
+        """
+        rows = self.frame.assign(x=self.frame[list(pair(self.exposure))].mean(axis=1), w=1.0).dropna(subset=["x"])
+        rows = rows.assign(w=rows[self.weights]) if self.weights else rows
+        x = rows["x"] - rows["x"].mean()
+        for key in ("unit", "t") if self.fixed_effects else ():
+            x = x - x.groupby(rows[key]).transform("mean")
+        say = (rows["w"] * x**2).groupby(rows[self.cluster]).sum()
+        return float(say.sum() ** 2 / (say**2).sum()) if say.any() else 0.0
+
+    def standardised(self, fitted: Slope) -> float:
+        """Slope in standard deviations; of differences between units where the outcome has halves a correlation.
+
+        That is of one half's exposure with the other half's outcome, both ways, averaged over splits.
+        """
+        if self.fixed_effects or isinstance(self.outcome, str):
+            return fitted.standardised
+        crossed = list(zip(pair(self.exposure), reversed(self.outcome), strict=True))
+        return float(np.mean([part[x].corr(part[y]) for _, part in self.frame.groupby("split") for x, y in crossed]))
 
 
 def main_design(panel: Panel, units: pd.DataFrame) -> Design:
@@ -85,26 +118,98 @@ def main_design(panel: Panel, units: pd.DataFrame) -> Design:
     if panel.answers.empty:
         return _by_site(plain_design(panel, weighted=False), units)
     precedence = panel.rung == "precedence"
-    halves = split_half_means(panel.answers, net=precedence)
+    halves = split_half_means(panel.answers, net=precedence, everyone=shared_people(panel))
+    outcome, values = outcome_values(panel)
     if precedence:
-        outcome = panel.frame.dropna(subset=["exposure", "outcome_next"])[["unit", "t", "outcome_next", "n"]]
-        outcome = outcome.assign(weight=capped_weights(outcome["n"])).drop(columns="n")
-        return Design(halves.merge(outcome, on=["unit", "t"]), "outcome_next", ("half_a", "half_b"), True, "weight")
-    outcome = panel.frame.dropna(subset=["exposure", "outcome"])[["unit", "t", "outcome"]]
-    columns = ["half_a", "half_b", "outcome"]
-    merged = halves.merge(outcome, on=["unit", "t"])
+        frame, outcome = joined(_with_later(halves), _with_next(values, outcome)), renamed(outcome, "outcome_next")
+        return Design(frame.pipe(_answers_halved, panel), outcome, ("half_a", "half_b"), True, "weight")
+    columns = ["half_a", "half_b", *dict.fromkeys(pair(outcome))]
+    merged = joined(halves, values)
     if merged.empty:
         raise NotEstimable("no unit has answers of two people")
     parts = [one_row_a_unit(part, columns).assign(split=split) for split, part in merged.groupby("split")]
     frame = pd.concat(parts, ignore_index=True)
     frame = frame.assign(weight=capped_weights(frame["n"]), t=0)
-    return _by_site(Design(frame, "outcome", ("half_a", "half_b"), False, "weight"), units)
+    return _by_site(Design(frame, outcome, ("half_a", "half_b"), False, "weight"), units)
+
+
+def shared_people(panel: Panel) -> pd.DataFrame | None:
+    """People who are dealt into halves for exposure and outcome alike; None where the outcome is nobody's answers.
+
+    Raises
+    ------
+    NotEstimable
+        Where both were answered by persons, but not known which: then no half is of other people.
+    """
+    if "person" not in panel.outcome_answers:
+        return None
+    both = [answers[["unit", "person", "linked"]] for answers in (panel.answers, panel.outcome_answers)]
+    linked = all(part["linked"].mean() > 0.5 for part in both)
+    if not linked or not both[1]["person"].isin(both[0]["person"]).any():
+        raise NotEstimable("it is not known which answers to both questions are of the same person")
+    return pd.concat(both, ignore_index=True).drop(columns="linked")
+
+
+def outcome_values(panel: Panel) -> tuple[Column, pd.DataFrame]:
+    """Outcome of a unit and period: halves of the people of the exposure's halves, or as it is."""
+    everyone = shared_people(panel)
+    if everyone is None:
+        return "outcome", panel.frame.dropna(subset=["outcome"])[["unit", "t", "outcome"]]
+    net = panel.rung == "precedence"
+    halves = split_half_means(panel.outcome_answers, net=net, everyone=everyone).drop(columns="n")
+    names = {"half_a": "outcome_a", "half_b": "outcome_b", "block": "outcome_block"}
+    return ("outcome_a", "outcome_b"), halves.rename(columns=names)
+
+
+def renamed(column: Column, name: str) -> Column:
+    """Another name for a column, or for its halves."""
+    return name if isinstance(column, str) else (f"{name}_a", f"{name}_b")
+
+
+def _later(values: pd.DataFrame, column: Column, by: int, name: str) -> pd.DataFrame:
+    """Values as they are `by` periods later, under another name."""
+    names = dict(zip(pair(column), pair(renamed(column, name)), strict=True))
+    keys = [key for key in ("split", "unit", "t", "block", "outcome_block") if key in values]
+    return values[[*keys, *names]].assign(t=values["t"] - by).rename(columns=names)
+
+
+def _with_later(halves: pd.DataFrame) -> pd.DataFrame:
+    """Halves of the exposure, beside them those of the next period and of the one after it, of the same block."""
+    both, keys = ("half_a", "half_b"), ["split", "unit", "t", "block"]
+    frame = halves.merge(_later(halves, both, 1, "exposure_next"), on=keys, how="left")
+    return frame.merge(_later(halves, both, 2, "after"), on=keys, how="left")
+
+
+def _with_next(values: pd.DataFrame, outcome: Column) -> pd.DataFrame:
+    """Outcome of the next period, beside it this period's of the same block."""
+    nexts = _later(values, outcome, 1, "outcome_next")
+    keys = [key for key in ("split", "unit", "t", "outcome_block") if key in values]
+    return nexts.merge(values, on=keys, how="left")
+
+
+def _answers_halved(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Replace this period's outcome by its halves, where the outcome has answers that are nobody's."""
+    if panel.outcome_answers.empty or "person" in panel.outcome_answers:
+        return frame
+    halves = answer_halves(panel.outcome_answers).drop(columns="n")
+    halves = halves.rename(columns={"half_a": "outcome_a", "half_b": "outcome_b"})
+    return frame.drop(columns="outcome").merge(halves, on=["split", "unit", "t"], how="left")
+
+
+def joined(halves: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    """Halves of the exposure beside the outcome, with weights; blocks finer where the outcome's are."""
+    keys = ["split", "unit", "t"] if "split" in values else ["unit", "t"]
+    frame = halves.merge(values, on=keys)
+    if "outcome_block" in frame:
+        frame["block"] = frame.groupby(["block", "outcome_block"], sort=True).ngroup()
+    return frame.assign(weight=capped_weights(frame["n"]))
 
 
 def plain_design(panel: Panel, weighted: bool = True) -> Design:
     """Least squares on unit averages as they are: drawn towards zero by their noise."""
     if panel.rung == "precedence":
         frame, outcome = panel.frame.dropna(subset=["exposure", "outcome_next"]), "outcome_next"
+        frame = frame.merge(_later(panel.frame, "exposure", 2, "after"), on=["unit", "t"], how="left")
     else:
         frame, outcome = one_row_a_unit(panel.frame, ["exposure", "outcome"]).assign(t=0), "outcome"
     frame = frame.assign(weight=capped_weights(frame["n"]))
@@ -115,23 +220,6 @@ def between_design(panel: Panel) -> Design:
     """Differences between units only, one row a unit: the lower rung of a panel."""
     frame = one_row_a_unit(panel.frame, ["exposure", "outcome"]).assign(t=0)
     return Design(frame, "outcome", "exposure", False)
-
-
-def reverse_design(study: Study, panel: Panel, outcome: str) -> Design | None:
-    """Outcome now, internal satisfaction next; instrumented where the outcome has answers. None without a panel."""
-    if panel.rung != "precedence":
-        return None
-    later = panel.frame.dropna(subset=["outcome", "exposure_next"])
-    if later.groupby("unit")["t"].nunique().gt(1).sum() < FEWEST_UNITS or later["t"].nunique() < 2:
-        return None
-    later = later.assign(weight=capped_weights(later["n_outcome"]))
-    if outcome != "external" or not study.has("external_ratings"):
-        return Design(later, "exposure_next", "outcome", True)
-    answers = study.table("external_ratings").rename(columns={"unit_id": "unit"})
-    halves = answer_halves(answers[["unit", "t", "score"]]).drop(columns="n")
-    halves["block"] = pd.factorize(halves["unit"], sort=True)[0]
-    frame = halves.merge(later[["unit", "t", "exposure_next", "weight"]], on=["unit", "t"])
-    return Design(frame, "exposure_next", ("half_a", "half_b"), True, "weight")
 
 
 def _by_site(design: Design, units: pd.DataFrame) -> Design:

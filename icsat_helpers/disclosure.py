@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
+from scipy.sparse.csgraph import dijkstra, maximum_flow
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed to less than half of it
+LARGEST_FLOW = 2**30  # capacities are 32-bit
+FREE = 1e-6  # length of what is hidden already; 0 would be no way at all
 
 
 def suppressed(n: pd.Series, minimum: int, with_total: bool = True) -> pd.Series:
@@ -64,3 +75,196 @@ def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], wi
     small = (frame[n] < minimum) & hidden
     reason = np.where(small, f"hidden: fewer than {minimum} people", "hidden: it would reveal a smaller group")
     return result.assign(shown=np.where(hidden, reason, ""))
+
+
+# ---------------------------------------------------------------- tables with margins
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What of a two-way table must not be shown.
+
+    Attributes
+    ----------
+    cells : DataFrame of bool, rows x columns
+        False where nobody answered: an empty cell describes nobody.
+    rows, columns : Series of bool
+        The margins.
+    total : bool
+    """
+
+    cells: pd.DataFrame
+    rows: pd.Series
+    columns: pd.Series
+    total: bool
+
+
+def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> Hidden:
+    """Hide small groups in a two-way table of means, and as much more as keeps them from being worked out.
+
+    A cell or margin is sensitive where fewer than `minimum` people stand behind it. The reader is taken to know
+    more than a page shows: n and mean, exactly, of every shown cell and margin, which cells are empty, and the
+    answer scale. More is hidden until, for each sensitive cell or margin,
+
+    1. the numbers of answers that agree with all this span what `minimum` people give: nobody can tell that the
+       group is small, and no sum or difference of shown numbers is about less;
+    2. the means that agree with it, even for a reader who knows every hidden number of answers, span `NARROWEST`
+       of the answer scale;
+    3. the hidden part of a line whose margin is shown holds `minimum` people.
+
+    A table with margins is a network, so an interval is two maximum flows, and what is hidden next lies on the
+    shortest path (Cox 1995; Castro 2012).
+
+    Parameters
+    ----------
+    answers : DataFrame
+        row, column, person, score: one row an answer.
+    minimum : int
+    bounds : (float, float)
+        Ends of the answer scale.
+
+    Examples
+    --------
+    >>> people = [("a", "x", 3), ("a", "y", 9), ("a", "z", 6), ("b", "x", 9), ("b", "y", 6), ("b", "z", 9)]
+    >>> rows = [(r, c, f"{r}{i}", 3.0) for r, c, n in people for i in range(n)]
+    >>> table = pd.DataFrame(rows, columns=["row", "column", "person", "score"])
+    >>> suppress_table(table, 5, (1, 5)).cells.to_numpy().tolist()
+    [[True, False, True], [True, False, True]]
+    """
+    network = _Network.of(answers, minimum, bounds)
+    network.widen_lines(minimum)
+    _complement(network, minimum, NARROWEST * (bounds[1] - bounds[0]))
+    cells = np.zeros(tuple(len(names) for names in network.labels), dtype=bool)
+    inside = network.tail < len(cells)
+    cells[network.tail[inside], network.head[inside] - len(cells)] = network.hidden[inside]
+    rows, columns = network.labels
+    margins = network.hidden[~inside]
+    return Hidden(
+        pd.DataFrame(cells, rows, columns),
+        pd.Series(margins[: len(rows)], rows),
+        pd.Series(margins[len(rows) : -1], columns),
+        bool(margins[-1]),
+    )
+
+
+def _complement(network: _Network, minimum: int, width: float) -> None:
+    """Hide more until every sensitive arc is protected, those with most answers first."""
+    arcs = np.flatnonzero(network.sensitive)
+    for arc in arcs[np.argsort(-network.n[arcs], kind="stable")]:
+        answers = int(np.ceil(minimum * network.n[arc] / network.people[arc]))
+        endless = np.full(len(network.n), answers)
+        network.protect(arc, np.column_stack([network.n - 1, endless]), answers)
+        wanted = int(np.ceil(network.scale * width * network.n[arc]))
+        network.protect(arc, network.room, wanted)
+
+
+@dataclass(slots=True)
+class _Network:
+    """A table as a circulation through cells, rows' margins, columns' margins and the total, its arcs in this order.
+
+    Attributes
+    ----------
+    labels : names of rows and of columns
+    tail, head : nodes that an arc joins: rows, columns, source of the rows, sink of the columns
+    n, people : answers and people behind an arc
+    room : arcs x 2, by how much the sum of scores may fall and rise, in steps of 1 / `scale` points
+    hidden : grows
+    behind : answers x 3, the cell and the margins of each answer
+    person : code of who answered
+    """
+
+    labels: tuple[pd.Index, pd.Index]
+    tail: Ints
+    head: Ints
+    n: Ints
+    people: Ints
+    room: Ints
+    scale: float
+    sensitive: Bools
+    hidden: Bools
+    behind: Ints
+    person: Ints
+
+    @classmethod
+    def of(cls, answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> _Network:
+        row, rows = pd.factorize(answers["row"], sort=True)
+        column, columns = pd.factorize(answers["column"], sort=True)
+        person = pd.factorize(answers["person"])[0]
+        column = column + len(rows)
+        source, sink = len(rows) + len(columns), len(rows) + len(columns) + 1
+        parts, behind, before = [], [], 0
+        for tail, head in ((row, column), (source, row), (column, sink), (sink, source)):
+            frame = pd.DataFrame({"tail": tail, "head": head, "score": answers["score"].to_numpy(), "person": person})
+            grouped = frame.groupby(["tail", "head"], sort=True)
+            parts.append(grouped.agg(n=("score", "size"), people=("person", "nunique"), sum=("score", "sum")))
+            behind.append(before + grouped.ngroup().to_numpy())
+            before += len(parts[-1])
+        arcs = pd.concat(parts).reset_index()
+        low, high = bounds
+        scale = min(1000.0, LARGEST_FLOW / ((high - low) * len(answers)))
+        room = np.column_stack([arcs["sum"] - low * arcs["n"], high * arcs["n"] - arcs["sum"]]).clip(0)
+        small = (arcs["people"] < minimum).to_numpy()
+        return cls(
+            labels=(rows, columns), tail=arcs["tail"].to_numpy(), head=arcs["head"].to_numpy(), n=arcs["n"].to_numpy(),
+            people=arcs["people"].to_numpy(), room=np.floor(np.round(scale * room, 6)).astype(np.int64), scale=scale,
+            sensitive=small, hidden=small.copy(), behind=np.column_stack(behind[:3]), person=person,
+        )  # fmt: skip
+
+    def widen_lines(self, minimum: int) -> None:
+        """Hide the smallest shown parts of each line while its hidden ones hold fewer than `minimum` people."""
+        rows, columns = (len(names) for names in self.labels)
+        for node in range(rows + columns + 2):
+            enter, leave = np.flatnonzero(self.head == node), np.flatnonzero(self.tail == node)
+            margin, parts = (enter, leave) if node < rows or node == rows + columns else (leave, enter)
+            while self.hidden[parts].any() and not self.hidden[margin].any() and not self.hidden[parts].all():
+                mine = np.isin(self.behind, parts[self.hidden[parts]]).any(axis=1)
+                if len(np.unique(self.person[mine])) >= minimum:
+                    break
+                shown = parts[~self.hidden[parts]]
+                self.hidden[shown[np.argmin(self.n[shown])]] = True
+
+    def protect(self, arc: int, room: Ints, wanted: int) -> None:
+        """Hide arcs until what flows through `arc` may differ by `wanted`; `room`: how far each may fall and rise."""
+        room = np.minimum(room, wanted)
+        ways = [(self.head[arc], self.tail[arc], room[arc, 1]), (self.tail[arc], self.head[arc], room[arc, 0])]
+        opened = True
+        while opened:
+            graph = self._graph(arc, room)
+            spans = [_span(graph, *way) for way in ways]  # by how much it may rise, and fall
+            opened = sum(spans) < wanted and any(
+                span < way[2] and self._open(arc, room, *way[:2]) for span, way in zip(spans, ways, strict=True)
+            )
+
+    def _graph(self, arc: int, room: Ints) -> sparse.csr_array:
+        """By how much what flows between two nodes may change when hidden numbers do, but not that of `arc`."""
+        free = np.flatnonzero(self.hidden)
+        free = free[free != arc]
+        tail, head, size = self.tail[free], self.head[free], 2 * (self.head.max() + 1,)
+        capacity = np.concatenate([room[free, 1], room[free, 0]]).astype(np.int32)
+        return sparse.csr_array((capacity, (np.concatenate([tail, head]), np.concatenate([head, tail]))), shape=size)
+
+    def _open(self, arc: int, room: Ints, start: int, end: int) -> bool:
+        """Hide what is shown on the shortest way from `start` to `end`; fewest answers, margins last."""
+        graph = self._graph(arc, room)
+        left = (graph - maximum_flow(graph, int(start), int(end)).flow).tocoo()
+        shown = np.flatnonzero(~self.hidden)
+        price = self.n + np.where(np.arange(len(self.n)) > self.behind[:, 0].max(), self.n.max(), 0)
+        rises, falls = shown[room[shown, 1] > 0], shown[room[shown, 0] > 0]
+        used = left.data > 0
+        tail = np.concatenate([left.row[used], self.tail[rises], self.head[falls]])
+        head = np.concatenate([left.col[used], self.head[rises], self.tail[falls]])
+        length = np.concatenate([np.full(used.sum(), FREE), price[rises], price[falls]])
+        ways = sparse.csr_array((length, (tail, head)), shape=graph.shape)
+        distance, before = dijkstra(ways, indices=int(start), return_predecessors=True)
+        node = int(end)
+        if not np.isfinite(distance[node]):
+            return False
+        while node != start:
+            last = int(before[node])
+            self.hidden |= ((self.tail == last) & (self.head == node)) | ((self.tail == node) & (self.head == last))
+            node = last
+        return True
+
+
+def _span(graph: sparse.csr_array, start: int, end: int, most: int) -> int:
+    return min(int(maximum_flow(graph, int(start), int(end)).flow_value), int(most))

@@ -8,14 +8,17 @@ from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any
 
+from icsat_helpers.associates import Difference
 from icsat_helpers.claims import Hypothesis
 from icsat_helpers.designs import Strongest
+from icsat_helpers.feedback import LONG, Feedback, examine
 from icsat_helpers.hazard import Hazard
 from icsat_helpers.inference import Estimate
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import FEWEST_UNITS, Panel
 from icsat_helpers.results import MIME
-from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row
+from icsat_helpers.sensitivity import FEW_UNITS, SIGNIFICANT, Check, Row, clusters
+from icsat_helpers.words import number
 
 VERBS = {"association": "goes with", "precedence": "is followed by", "intervention": "changed after"}
 
@@ -134,6 +137,7 @@ def conclude(
     method: str,
     words: tuple[str, str],
     express: Callable[[float], str] | None = None,
+    p: float | None = None,
     n_units: int,
     n_rows: int,
     n_periods: int,
@@ -141,6 +145,8 @@ def conclude(
     sensitivity: tuple[Row, ...] = (),
     checks: tuple[Check, ...] = (),
     warnings: tuple[str, ...] = (),
+    standardised: float | None = None,
+    feedback: Feedback | None = None,
 ) -> Finding:
     """Judge an estimate.
 
@@ -153,30 +159,39 @@ def conclude(
         What a reader calls one point of the exposure, and the outcome: ("One point more ...", "points ...").
     express : callable, optional
         How an estimate is said in the sentence; two significant digits if not given.
+    standardised : float, optional
+        Where it is something else than the estimate times `sd_ratio`.
+    feedback : Feedback, optional
+        What the panel says about the way back; where it leaves a doubt, the verdict is "inconclusive".
+    p : float, optional
+        Where it is not that of the estimate's own t.
     """
     if n_units < FEWEST_UNITS:
         return not_estimable(claim, f"only {n_units} units can be compared; at least {FEWEST_UNITS} are needed")
     smallest = claim.smallest_raw if claim.smallest_raw is not None else claim.smallest_standardised / sd_ratio
-    adjusted = min(1.0, estimate.p * claim.family)
-    contradictable = rung != "precedence" or n_periods >= 8
+    p = estimate.p if p is None else p
+    adjusted = min(1.0, p * claim.family)
+    contradictable = rung != "precedence" or n_periods >= LONG
     result = verdict(estimate, claim.direction, smallest, adjusted, "attenuated" in warnings, contradictable)
+    doubt = feedback.doubt(estimate.value) if feedback and result in ("supported", "contradicted") else ""
+    result = "inconclusive" if doubt else result
     low, high = estimate.interval()
+    standardised = estimate.value * sd_ratio if standardised is None else standardised
+    if feedback is not None:
+        sensitivity, checks = (*sensitivity, *feedback.rows), (*checks, *feedback.checks)
     finding = Finding(
         claim.id, claim.claim, claim.notebook, result, rung, claim.direction, estimate.value, low, high, 0.95,
-        estimate.p, adjusted, claim.unit, estimate.value * sd_ratio, smallest, estimate.detectable, n_units, n_people,
+        p, adjusted, claim.unit, standardised, smallest, estimate.detectable, n_units, n_people,
         n_rows, n_periods, method, sensitivity, checks, tuple(warnings), None,
     )  # fmt: skip
-    return replace(finding, sentence=sentence(finding, words, express or number))
+    few = f"Only {n_units} units can be compared, so the interval is wide." if n_units < FEW_UNITS else ""
+    said = (sentence(finding, words, express or number, doubt), few)
+    return replace(finding, sentence=" ".join(part for part in said if part))
 
 
 METHODS = {
-    (
-        True,
-        True,
-    ): "Next period on this one, unit and period effects; halves of the people instrument each other.",
-    (True, False): "Next period on this one, unit and period effects; unit averages as they are.",
-    (False, True): "Differences between units; halves of the people instrument each other.",
-    (False, False): "Differences between units; unit averages as they are.",
+    True: "Next period on this one, unit and period effects",
+    False: "Differences between units",
 }
 
 
@@ -186,34 +201,68 @@ def of_slope(
     tested: Strongest,
     *,
     words: tuple[str, str],
+    express: Callable[[float], str] | None = None,
     sensitivity: tuple[Row, ...] = (),
     checks: tuple[Check, ...] = (),
 ) -> Finding:
-    """Finding of a slope over a panel of units; why there is none where it could not be estimated."""
+    """Finding of a slope over a panel of units; why there is none where it could not be estimated.
+
+    On `precedence` it is also asked whether the outcome leads back; the answer's rows and checks are added.
+    """
     design, main = tested.design, tested.slope
     if design is None or main is None:
         return not_estimable(claim, tested.reason)
     people = int(panel.answers["person"].nunique()) if len(panel.answers) else None
     periods = panel.frame.dropna(subset=["exposure", "outcome"])["t"].nunique()
+    others = not isinstance(design.outcome, str)  # the outcome is of other people than the instrument
+    halves = "halves of the people instrument each other" if design.instrumented else "unit averages as they are"
+    halves += ", and the outcome is of those who are not in the instrument" if others else ""
+    warnings = [name for name in panel.warnings if not (others and name == "same_source")]
     return conclude(
-        claim, main.estimate, rung=panel.rung, sd_ratio=main.sd_x / main.sd_y, words=words, n_units=main.n_units,
-        n_rows=main.n_rows, n_periods=max(main.n_periods, int(periods)), n_people=people,
-        method=METHODS[panel.rung == "precedence", design.instrumented] + f" Left out one {design.cluster} at a time.",
-        sensitivity=sensitivity, checks=checks,
-        warnings=(*panel.warnings, *(["attenuated"] if tested.attenuated else [])),
+        claim, main.estimate, rung=panel.rung, sd_ratio=main.sd_x / main.sd_y, words=words, express=express,
+        n_units=main.n_units, n_rows=main.n_rows, n_periods=max(main.n_periods, int(periods)), n_people=people,
+        method=f"{METHODS[design.fixed_effects]}; {halves}. Left out one {design.cluster} at a time.",
+        sensitivity=sensitivity, checks=(*checks, clusters(design, main.n_units)),
+        warnings=(*warnings, *(["attenuated"] if tested.attenuated else [])), standardised=design.standardised(main),
+        feedback=examine(design) if design.fixed_effects else None,
     )  # fmt: skip
+
+
+def with_difference(finding: Finding, found: Difference | None) -> Finding:
+    """Finding of associates with what sets them apart from employees: rows, and a sentence that says it."""
+    if finding.estimate is None:
+        return finding
+    if found is None:
+        return replace(finding, sentence=f"{finding.sentence} How they differ from employees cannot be told.")
+    low, high = found.estimate.interval()
+    narrow, bound = found.estimate.interval(0.90), number(found.bound)
+    rows = (
+        Row.of("difference from employees", found.estimate),
+        Row(f"difference within {bound} either way, two one-sided tests (90% interval)", found.estimate.value, *narrow,
+            found.p),
+    )  # fmt: skip
+    if found.p < SIGNIFICANT:
+        beside = f"Among employees it is the same, within the {bound} that would matter"
+    elif low > 0 or high < 0:
+        beside = "Among employees it is another"
+    else:
+        beside = "Whether it is the same among employees is not clear"
+    size = f"difference {number(found.estimate.value)}, 95% interval {number(low)} to {number(high)}"
+    said = f"{finding.sentence} {beside} ({size})."
+    return replace(finding, sensitivity=(*rows, *finding.sensitivity), sentence=said)
 
 
 def of_hazard(
     claim: Hypothesis,
     estimate: Estimate,
     fitted: Hazard,
+    by_choice: bool = True,
     *,
-    leaving: str = "leaving by choice",
     sensitivity: tuple[Row, ...] = (),
     checks: tuple[Check, ...] = (),
 ) -> Finding:
-    """Finding of a hazard of `leaving`, said in per cent; `estimate` is the one that the claim is about."""
+    """Finding of a hazard of leaving (by choice), said in per cent; `estimate` is the one that the claim is about."""
+    leaving = "leaving by choice" if by_choice else "leaving"
     warnings = ("between_persons",) if fitted.split else ("between_persons", "attenuated")
     part = "." in claim.id
     halves = "halves of what a person rated predict each other" if fitted.split else "own score as it is"
@@ -229,8 +278,11 @@ def of_hazard(
     )  # fmt: skip
 
 
-def sentence(finding: Finding, words: tuple[str, str], express: Callable[[float], str]) -> str:
-    """Say a finding in words whose verb follows the rung. `words`: the exposure and the outcome."""
+def sentence(finding: Finding, words: tuple[str, str], express: Callable[[float], str], doubt: str = "") -> str:
+    """Say a finding in words whose verb follows the rung.
+
+    `words`: the exposure and the outcome; `doubt`: why an interval off zero does not settle the claim.
+    """
     if finding.estimate is None or finding.ci_low is None or finding.ci_high is None or finding.smallest_effect is None:
         return finding.sentence
     more, what = words
@@ -247,6 +299,8 @@ def sentence(finding: Finding, words: tuple[str, str], express: Callable[[float]
     smallest = express(finding.direction * finding.smallest_effect)
     if finding.verdict == "negligible":
         return f"{more} {verb} {size}: less than the {smallest} that would matter, either way."
+    if doubt:
+        return f"{more} {verb} {size}, but that does not settle the claim. {doubt}"
     detectable = express(finding.direction * (finding.detectable_effect or 0.0))
     unclear = f"It is not clear whether {_lower(more)} {verb} anything: {size}."
     return f"{unclear} An effect of {detectable} would have been found in four cases of five."
@@ -261,24 +315,23 @@ def percent_change(log_ratio: float) -> str:
     ('39% less', '11% more')
     """
     change = 100 * (math.exp(min(log_ratio, 5.0)) - 1)
-    return f"{abs(change):.0f}% {'less' if change < 0 else 'more'}"
+    size = f"{abs(change):.0f}" if abs(change) >= 1 else number(float(f"{abs(change):.1g}"))
+    return f"{size}% {'less' if change < 0 else 'more'}"
+
+
+def percentage_points(share: float) -> str:
+    """Difference of shares as people say it.
+
+    Examples
+    --------
+    >>> percentage_points(-0.0213)
+    '−2.1 percentage points'
+    """
+    return f"{number(100 * share)} percentage points"
 
 
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def number(value: float) -> str:
-    """Two significant digits, a true minus sign.
-
-    Examples
-    --------
-    >>> number(4.132), number(-0.0512), number(0.0)
-    ('4.1', '−0.051', '0')
-    """
-    text = f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
-    text = f"{float(text):f}".rstrip("0").rstrip(".") if "e" in text else text
-    return ("0" if float(text) == 0 else text).replace("-", "−")
 
 
 # ---------------------------------------------------------------- what a notebook shows

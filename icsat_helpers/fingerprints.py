@@ -7,9 +7,13 @@ import hashlib
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RUNNER = ("batch.py", "cli.py")  # no result depends on these
 _PAGES = ("publish.py", "page.css", "page.html.j2")  # nor any finding on these
@@ -55,6 +59,18 @@ def of_study(folder: Path, output: Path) -> str:
         paths = [Path(place) / name for name in names if name.lower().endswith(_DATA)]
         files |= {path.relative_to(folder).as_posix(): of_file(path) for path in paths}
     return of([str(folder), files, hashlib.sha256(secret.encode()).hexdigest(), helpers(), packages()])
+
+
+def of_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Return a hash of each table of a study as it stood at the end of its period.
+
+    A file grows each quarter, so its own hash cannot tell new rows from revised ones; this can: a later run
+    loads the same period again, and the hashes are the same unless what was known then was revised.
+    """
+    import pandas as pd
+
+    found = {name: pd.util.hash_pandas_object(table, index=False).to_numpy() for name, table in tables.items()}
+    return {name: hashlib.sha256(rows.tobytes()).hexdigest() for name, rows in found.items()}
 
 
 @functools.cache

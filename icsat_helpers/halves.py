@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -44,7 +46,19 @@ def _mixed(code: np.ndarray, seed: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = True) -> pd.DataFrame:
+def joint_halves(tables: Sequence[pd.DataFrame], splits: int = SPLITS, net: bool = True) -> list[pd.DataFrame]:
+    """`split_half_means` of several measures, each person in the same half of all of them.
+
+    What one half says of one measure and the other half of another is then free of the moods that a person
+    brings to both.
+    """
+    everyone = pd.concat([table[["person", "unit"]] for table in tables], ignore_index=True)
+    return [split_half_means(table, splits, net, everyone) for table in tables]
+
+
+def split_half_means(
+    answers: pd.DataFrame, splits: int = SPLITS, net: bool = True, everyone: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Unit-period scores of two disjoint halves of the people, net of who answered.
 
     Halves are of people, the same in every period: a fresh split each period would make the halves' errors
@@ -58,6 +72,9 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     splits : int
     net : bool
         False: plain means (as where persons cannot be linked over time).
+    everyone : DataFrame, optional
+        unit, person: who is dealt out, so that several measures have the same halves of people; those of `answers`
+        where not given.
 
     Returns
     -------
@@ -66,10 +83,11 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
     """
     net = net and bool(answers["linked"].mean() > 0.5) and _linkable(answers[answers["linked"]])
     n = answers.groupby(["unit", "t"]).size().rename("n").reset_index()
-    rows = answers
+    kept = np.ones(len(answers), dtype=bool)
     if net:
-        rows = answers[answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)]
-    halves = halves_of(rows["person"], rows["unit"], splits)
+        kept = (answers["linked"] & (answers.groupby("person")["score"].transform("size") > 1)).to_numpy(dtype=bool)
+    rows = answers[kept]
+    halves = halves_of(rows["person"], rows["unit"], splits) if everyone is None else _dealt(everyone, rows, splits)
     cells, cell_rows = _factorize(rows, ["unit", "t"])
     person = pd.factorize(rows["person"])[0]
     score = rows["score"].to_numpy(dtype=float)
@@ -78,12 +96,19 @@ def split_half_means(answers: pd.DataFrame, splits: int = SPLITS, net: bool = Tr
         values, components = np.full((2, len(cells)), np.nan), np.zeros((2, len(cells)), dtype=int)
         for h in (0, 1):
             mine = halves[s] == bool(h)
-            values[h], components[h] = _cell_scores(cell_rows[mine], person[mine], score[mine], len(cells), net)
+            values[h], components[h] = cell_scores(cell_rows[mine], person[mine], score[mine], len(cells), net)
         part = cells.assign(split=s, half_a=values[0], half_b=values[1], ca=components[0], cb=components[1])
         parts.append(part.dropna(subset=["half_a", "half_b"]))
     frame = pd.concat(parts, ignore_index=True)
     frame["block"] = frame.groupby(["split", "unit", "ca", "cb"], sort=True).ngroup()
     return frame.merge(n, on=["unit", "t"])[["split", "unit", "t", "block", "half_a", "half_b", "n"]]
+
+
+def _dealt(everyone: pd.DataFrame, rows: pd.DataFrame, splits: int) -> np.ndarray:
+    """Halves of the persons of `rows`, as `everyone` was dealt out."""
+    first = everyone.sort_values(["person", "unit"]).drop_duplicates("person")
+    dealt = halves_of(first["person"], first["unit"], splits)
+    return np.asarray(dealt[:, pd.Index(first["person"]).get_indexer(rows["person"])])
 
 
 def _linkable(answers: pd.DataFrame) -> bool:
@@ -96,7 +121,7 @@ def _factorize(frame: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, np.n
     return frame[keys].drop_duplicates().sort_values(keys, ignore_index=True), code
 
 
-def _cell_scores(
+def cell_scores(
     cell: np.ndarray, person: np.ndarray, score: np.ndarray, cells: int, net: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Effect of each cell (NaN without answers) and its connected component, one least-squares fit."""

@@ -16,6 +16,7 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.periods import period_end
 from icsat_helpers.scores import TABLE_OF, favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, say
 
 
 def invited(study: Study, t: int | None = None) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def unit_names(study: Study, units: pd.Series) -> pd.Series:
     table = study.table("units").set_index("unit_id")
     if "unit_name" not in table:
         return units.astype(str)
-    return units.map(table["unit_name"]).fillna(units).astype(str)
+    return units.map(table["unit_name"]).astype(object).fillna(units).astype(str)
 
 
 def missing_items(study: Study, measure: str) -> pd.DataFrame:
@@ -166,20 +167,20 @@ def metrics(study: Study, notebook: str) -> Metrics:
             if study.t in levels.index and np.isfinite(levels.at[study.t, "value"]):
                 value, low, high, n = levels.loc[study.t, ["value", "low", "high", "n"]]
                 found.append(Metric("mean", name, value, low, high, int(n) if np.isfinite(n) else None, notebook))
-        if kind in TABLE_OF and study.has(TABLE_OF[kind]):
-            shares = favourable_share(study, kind).set_index("t")
-            if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
-                share, n = float(shares.at[study.t, "share"]), int(shares.at[study.t, "people"])
-                found.append(Metric("favourable_share", kind, share, None, None, n, notebook))
+            if kind in TABLE_OF and study.has(TABLE_OF[kind]):
+                shares = favourable_share(study, name).set_index("t")
+                if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
+                    share, low, high, n = shares.loc[study.t, ["share", "low", "high", "people"]]
+                    found.append(
+                        Metric("favourable_share", name, float(share), float(low), float(high), int(n), notebook)
+                    )
     return Metrics(tuple(found))
 
 
 def advice(study: Study, rows: pd.DataFrame) -> Page:
     """What the response means for reading the other pages."""
     if rows.empty:
-        return paragraphs(
-            "Who was asked is not known (there is no table people), so nothing can be said about those not heard."
-        )
+        return paragraphs("Who was asked is not known (no table people), so nothing can be said about those not heard.")
     if len(rows) < study.settings.minimum_group:
         return paragraphs("Too few people were asked to say how many answered.")
     rate = rows["answered"].mean()
@@ -188,7 +189,8 @@ def advice(study: Study, rows: pd.DataFrame) -> Page:
     heard = (
         "Enough people answered to read on." if rate >= 0.5 else "Fewer than half answered: read every page with care."
     )
+    quiet = say("In {low} of {units} units fewer than half did; ask there first next time.", low=low, units=len(units))
     return paragraphs(
-        f"{heard} {100 * rate:.0f}% of {len(rows)} people answered.",
-        f"In {low} of {len(units)} units fewer than half did; ask there first next time." if low else "",
+        heard + " " + say("{percent}% of {n} people answered.", percent=fixed(100 * rate, 0), n=len(rows)),
+        quiet if low else "",
     )

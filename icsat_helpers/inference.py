@@ -7,7 +7,10 @@ Webb 2023). pyfixest gives the same point estimates; a test holds them together.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,9 @@ import pandas as pd
 from scipy import stats
 
 Array = npt.NDArray[np.float64]
+Column = str | tuple[str, str]
+"""A column, or the columns of two halves."""
+
 SMALLEST_SHARE = 1e-14  # of a sum of squares; rounding alone leaves some 1e-16
 WEAK_F = 10.0
 FEWEST_UNITS = 5  # fewer say nothing about units that are not there
@@ -63,16 +69,20 @@ class Slope:
     Attributes
     ----------
     estimate : Estimate
+    beside : tuple of Estimate
+        Slopes of the other regressors, in their order.
     sd_x, sd_y : float
         Standard deviations after removing the fixed effects; of x without its noise where instrumented.
     first_stage_f : float
-        Cluster-robust, median over splits; infinite where exposure and instrument are the same.
+        Cluster-robust, median over splits, net of the other regressors; infinite where exposure and instrument
+        are the same.
     reliability : float
         2f / (1 + f), f the slope of one half on the other; 1 where they are the same.
     n_rows, n_units, n_periods : int
     """
 
     estimate: Estimate
+    beside: tuple[Estimate, ...]
     sd_x: float
     sd_y: float
     first_stage_f: float
@@ -94,11 +104,112 @@ def jackknife(value: float, left_out: Array) -> Estimate:
     return Estimate(float(value), se, g - 1, left_out)
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What a regression needs of each unit, so that leaving units out or drawing them again is a weighted sum.
+
+    Attributes
+    ----------
+    products : ndarray, S splits x G clusters x k x k
+        Weighted cross products, net of block means: what is absorbed (period dummies or an intercept), first
+        halves of the K regressors, their second halves, first and second half of the outcome.
+    regressors : int
+        K.
+    size : float
+        Sum of weights of a split.
+    """
+
+    products: Array
+    regressors: int
+    size: float
+
+    def net(self, counts: Array | None = None) -> Array:
+        """Cross products net of all fixed effects, S x D x m x m; `counts` (D x G) says how often each cluster stands.
+
+        Without `counts` once each, D = 1.
+        """
+        weights = np.ones((1, self.products.shape[1])) if counts is None else counts
+        return np.stack([self._partialled(np.einsum("dg,gij->dij", weights, part)) for part in self.products])
+
+    def _partialled(self, m: Array) -> Array:
+        k = m.shape[-1] - 2 * self.regressors - 2
+        absorbed = np.linalg.pinv(m[:, :k, :k], rcond=1e-10, hermitian=True)
+        return m[:, k:, k:] - m[:, k:, :k] @ absorbed @ m[:, :k, k:]
+
+    def shared(self, net: Array, mixed: bool = True) -> Array:
+        """Cross products of the regressors' halves, both ways: with each other's (`mixed`) or with their own."""
+        k = self.regressors
+        a, b = slice(0, k), slice(k, 2 * k)
+        return net[..., a, b] + net[..., b, a] if mixed else net[..., a, a] + net[..., b, b]
+
+    def coefficients(self, net: Array) -> Array:
+        """Slopes, S x D x K: each half of the regressors is instrumented by the other, with its half of the outcome."""
+        k = self.regressors
+        right = net[..., k : 2 * k, 2 * k] + net[..., :k, 2 * k + 1]
+        left = self.shared(net)
+        left = np.where(np.linalg.det(left)[..., None, None] == 0, np.nan, left)
+        return np.asarray(np.linalg.solve(left, right[..., None])[..., 0])
+
+    def first_stage(self, net: Array) -> Array:
+        """Slope of one half of the first regressor on its other half, net of the other regressors, S x D."""
+        return np.asarray(self._first(self.shared(net)) / self._first(self.shared(net, mixed=False)))
+
+    @staticmethod
+    def _first(m: Array) -> Any:
+        """What is left of the first row and column, net of the others (a Schur complement)."""
+        rest = np.linalg.pinv(m[..., 1:, 1:], rcond=1e-12)
+        return m[..., 0, 0] - (m[..., :1, 1:] @ rest @ m[..., 1:, :1])[..., 0, 0]
+
+
+def moments(
+    frame: pd.DataFrame,
+    outcome: Column,
+    regressors: Sequence[Column],
+    *,
+    fixed_effects: bool = True,
+    weights: str = "",
+    cluster: str = "unit",
+) -> tuple[Moments, pd.DataFrame]:
+    """Moments of a regression as `slope` takes it, and the rows they are made from.
+
+    Raises
+    ------
+    NotEstimable
+        With fewer than three clusters.
+    """
+    firsts, seconds = zip(*(pair(column) for column in (*regressors, outcome)), strict=True)
+    columns = [*firsts[:-1], *seconds[:-1], firsts[-1], seconds[-1]]
+    rows = _usable(frame, list(dict.fromkeys([*columns, *([weights] if weights else [])])), fixed_effects)
+    codes, clusters = pd.factorize(rows[cluster], sort=True)
+    if len(clusters) < 3:
+        raise NotEstimable(f"a slope needs at least 3 clusters, there are {len(clusters)}")
+    w = rows[weights].to_numpy(dtype=float) if weights else np.ones(len(rows))
+    values = rows[columns].to_numpy(dtype=float)
+    period = np.eye(rows["t"].nunique())[pd.factorize(rows["t"], sort=True)[0]]
+    design = np.column_stack([period if fixed_effects else np.ones(len(w)), values])
+    split = pd.factorize(rows["split"], sort=True)[0]
+    if fixed_effects:
+        block = pd.factorize(pd.MultiIndex.from_arrays([split, rows["block"]]))[0]
+        total = np.bincount(block, w)
+        design = design - (np.column_stack([np.bincount(block, w * x) for x in design.T]) / total[:, None])[block]
+    splits = int(split.max()) + 1
+    products = np.zeros((splits * len(clusters), design.shape[1], design.shape[1]))
+    place = split * len(clusters) + codes
+    order = np.argsort(place, kind="stable")
+    starts = np.searchsorted(place[order], np.arange(len(products) + 1))
+    for g, (begin, end) in enumerate(itertools.pairwise(starts)):
+        part = order[begin:end]
+        products[g] = (design[part] * w[part, None]).T @ design[part]
+    shaped = products.reshape(splits, len(clusters), *products.shape[1:])
+    return Moments(shaped, len(regressors), float(w.sum() / splits)), rows
+
+
 def slope(
     frame: pd.DataFrame,
-    outcome: str,
-    exposure: str | tuple[str, str],
+    outcome: Column,
+    exposure: Column,
     *,
+    beside: Sequence[Column] = (),
     fixed_effects: bool = True,
     weights: str = "",
     cluster: str = "unit",
@@ -109,10 +220,13 @@ def slope(
     ----------
     frame : DataFrame
         unit, t, the named columns; with halves also `split` and `block`. Rows with a missing value are left out.
-    outcome : str
+    outcome : str or (str, str)
+        Two halves: each goes with the exposure's half of the same people, and only the instrument is of others.
     exposure : str or (str, str)
         One column: weighted least squares. Two halves: one instruments the other, both ways stacked, averaged
         over splits (obviously related instruments: Gillen, Snowberg & Yariv 2019).
+    beside : sequence of str or (str, str)
+        Other regressors; a column instruments itself.
     fixed_effects : bool
         True: ``1 | block + t`` (block is the unit where there are no splits); False: an intercept only.
     weights, cluster : str
@@ -130,37 +244,49 @@ def slope(
     >>> round(slope(d.assign(y=2 * d.x + d.t), "y", "x").estimate.value, 6)
     2.0
     """
-    one, two = (exposure, exposure) if isinstance(exposure, str) else exposure
-    rows = _usable(frame, list(dict.fromkeys([outcome, one, two, *([weights] if weights else [])])), fixed_effects)
-    codes, clusters = pd.factorize(rows[cluster], sort=True)
-    if len(clusters) < 3:
-        raise NotEstimable(f"a slope needs at least 3 clusters, there are {len(clusters)}")
-    w = rows[weights].to_numpy(dtype=float) if weights else np.ones(len(rows))
-    values, block, t = rows[[one, two, outcome]].to_numpy(dtype=float), rows["block"].to_numpy(), rows["t"].to_numpy()
-    parts = [np.flatnonzero(rows["split"] == k) for k in rows["split"].unique()]
-    moments = [_moments(values[s], w[s], block[s], t[s], codes[s], len(clusters), fixed_effects) for s in parts]
-    full, left = np.array([m[0] for m in moments]), np.array([m[1] for m in moments])  # S x 3 x 3, S x G x 3 x 3
-    mean = full.mean(axis=0)
+    (one, two), (y, _) = pair(exposure), pair(outcome)
+    known, rows = moments(
+        frame, outcome, [exposure, *beside], fixed_effects=fixed_effects, weights=weights, cluster=cluster
+    )
+    full, left = known.net(), known.net(1 - np.eye(known.products.shape[1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, without, f = _both_ways(full), _both_ways(left), _first_stage(full)
-        variance = np.array([jackknife(f[k], _first_stage(left[k])).se ** 2 for k in range(len(f))])
+        value, without = known.coefficients(full).mean(axis=0)[0], known.coefficients(left).mean(axis=0)
+        f, f_left = known.first_stage(full)[:, 0], known.first_stage(left)
+        variance = np.array([jackknife(f[k], f_left[k]).se ** 2 for k in range(len(f))])
     if not np.isfinite(value).all() or not np.isfinite(without).all():
         raise NotEstimable(f"{one} does not vary enough within units and periods")
-    if mean[0, 1] <= 0:
+    mean, k = full.mean(axis=(0, 1)), known.regressors
+    if mean[0, k] <= 0:
         raise NotEstimable("the halves of a unit's people do not move together")
-    if mean[2, 2] <= SMALLEST_SHARE * np.sum(w * values[:, 2] ** 2):
-        raise NotEstimable(f"{outcome} does not vary enough within units and periods")
-    size = w.sum() / len(parts)
+    y_a, y_b = mean[2 * k, 2 * k], mean[2 * k + 1, 2 * k + 1]
+    raw = rows[y].to_numpy(dtype=float)
+    if min(y_a, y_b) <= SMALLEST_SHARE * known.size * np.mean(raw**2):
+        raise NotEstimable(f"{y} does not vary enough within units and periods")
+    first, *others = (jackknife(value[j], without[:, j]) for j in range(k))
+    same = one == two
     return Slope(
-        estimate=jackknife(value.mean(), without.mean(axis=0)),
-        sd_x=float(np.sqrt(mean[0, 1] / size)),
-        sd_y=float(np.sqrt(mean[2, 2] / size)),
-        first_stage_f=float("inf") if one == two else float(np.median(f**2 / variance)),
-        reliability=1.0 if one == two else float(np.clip(2 * f.mean() / (1 + f.mean()), 0, 1)),
+        estimate=first,
+        beside=tuple(others),
+        sd_x=float(np.sqrt(mean[0, k] / known.size)),
+        sd_y=float(np.sqrt((y_a + y_b + 2 * mean[2 * k, 2 * k + 1]) / 4 / known.size)),  # of the halves' mean
+        first_stage_f=float("inf") if same else float(np.median(f**2 / variance)),
+        reliability=1.0 if same else float(np.clip(2 * f.mean() / (1 + f.mean()), 0, 1)),
         n_rows=len(rows.drop_duplicates(["unit", "t"])),
         n_units=int(rows["unit"].nunique()),
         n_periods=int(rows["t"].nunique()),
     )
+
+
+def bootstrap(known: Moments, draws: int = 1999, seed: int = 20260930) -> Array:
+    """Slopes when clusters are drawn again, draws x K, averaged over splits; NaN where a draw has none."""
+    clusters = known.products.shape[1]
+    counts = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), draws)
+    return known.coefficients(known.net(counts.astype(float))).mean(axis=0)
+
+
+def pair(column: Column) -> tuple[str, str]:
+    """Both halves of a column; the column twice where it has none."""
+    return (column, column) if isinstance(column, str) else column
 
 
 def _usable(frame: pd.DataFrame, needed: list[str], fixed_effects: bool) -> pd.DataFrame:
@@ -173,45 +299,28 @@ def _usable(frame: pd.DataFrame, needed: list[str], fixed_effects: bool) -> pd.D
     return rows
 
 
-def _moments(
-    values: Array,
-    w: Array,
-    block: Array,
-    t: Array,
-    cluster: npt.NDArray[np.int64],
-    clusters: int,
-    fixed: bool,
-) -> tuple[Array, Array]:
-    """Cross products of (half, half, outcome) net of fixed effects: 3 x 3, and without each cluster G x 3 x 3."""
-    if fixed:
-        period = pd.factorize(t, sort=True)[0]
-        design = np.column_stack([np.eye(period.max() + 1)[period], values])
-        code = pd.factorize(block)[0]
-        total = np.bincount(code, w)
-        means = np.column_stack([np.bincount(code, w * column) for column in design.T]) / total[:, None]
-        design = design - means[code]
-    else:
-        design = np.column_stack([np.ones(len(w)), values])
-    each = np.zeros((clusters, design.shape[1], design.shape[1]))
-    order = np.argsort(cluster, kind="stable")
-    starts = np.searchsorted(cluster[order], np.arange(clusters + 1))
-    for g in range(clusters):
-        part = order[starts[g] : starts[g + 1]]
-        each[g] = (design[part] * w[part, None]).T @ design[part]
-    full = each.sum(axis=0)
-    return _partialled(full[None])[0], _partialled(full - each)
+def apart(parts: Sequence[pd.DataFrame], exposure: Column) -> tuple[pd.DataFrame, list[Column]]:
+    """Stack regressions that share clusters, each with fixed effects and an exposure of its own.
 
+    Fitted in one `slope`, their coefficients are those of the parts fitted alone, and leaving a unit out leaves it
+    out of all: what is computed from several slopes has its jackknife.
 
-def _partialled(m: Array) -> Array:
-    """Last three variables net of the ones before them. `m`: G x k x k cross products."""
-    k = m.shape[1] - 3
-    absorbed = np.linalg.pinv(m[:, :k, :k], rcond=1e-10, hermitian=True)
-    return m[:, k:, k:] - m[:, k:, :k] @ absorbed @ m[:, :k, k:]
-
-
-def _both_ways(s: Array) -> Array:
-    return (s[..., 0, 2] + s[..., 1, 2]) / (2 * s[..., 0, 1])
-
-
-def _first_stage(s: Array) -> Array:
-    return 2 * s[..., 0, 1] / (s[..., 0, 0] + s[..., 1, 1])
+    Returns
+    -------
+    frame, exposures
+        The rows of all parts; the exposure's column (or halves) of each, zero in the rows of the others.
+    """
+    stacked = []
+    exposures: list[Column] = [
+        f"{exposure}_{k}" if isinstance(exposure, str) else (f"{exposure[0]}_{k}", f"{exposure[1]}_{k}")
+        for k in range(len(parts))
+    ]
+    for k, part in enumerate(parts):
+        block = part["block"] if "block" in part else part["unit"]
+        values = {
+            name: part[own] if j == k else 0.0
+            for j, column in enumerate(exposures)
+            for name, own in zip(pair(column), pair(exposure), strict=True)
+        }
+        stacked.append(part.assign(block=[(k, b) for b in block], t=[(k, t) for t in part["t"]], **values))
+    return pd.concat(stacked, ignore_index=True), exposures

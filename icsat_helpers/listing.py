@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from icsat_helpers.words import fixed
+
 WORDY = 3  # columns of words that fit beside each other on a phone
 
 
@@ -63,6 +65,27 @@ def steps(texts: Sequence[str]) -> Page:
     return Page(html, "\n".join(f"{i}. {text}" for i, text in enumerate(texts, 1)))
 
 
+def span(value: float, low: float, high: float, places: int = 2, sign: str = "") -> str:
+    """Write a value with its interval.
+
+    Examples
+    --------
+    >>> span(-0.123, -0.25, 0.004, sign="+"), span(61.2, float("nan"), float("nan"), 0)
+    ('−0.12 (−0.25 to +0.00)', '61')
+    """
+    if not math.isfinite(value):
+        return "–"
+    one, two, three = (
+        f"{round(number, places) + 0.0:{sign}.{places}f}".replace("-", "−") for number in (value, low, high)
+    )
+    return f"{one} ({two} to {three})" if math.isfinite(low) else one
+
+
+def together(*pages: Page) -> Page:
+    """Several pieces under each other."""
+    return Page("".join(page.html for page in pages), "\n\n".join(page.text for page in pages if page.text))
+
+
 def _is_number(cell: Any) -> bool:
     return cell is None or (isinstance(cell, numbers.Real) and not isinstance(cell, bool))
 
@@ -71,5 +94,5 @@ def _text(cell: Any) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):
-        return "–" if not math.isfinite(cell) else f"{cell:.3f}".rstrip("0").rstrip(".").replace("-", "−")
+        return fixed(cell, 3)
     return "–" if cell is None or cell == "" else str(cell)

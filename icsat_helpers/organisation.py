@@ -22,6 +22,7 @@ LATEST = "2026Q3"
 
 # Standard deviations. Shares of a rating's variance follow: provider about 20%, customer unit 6%, pair 8%, person 20%.
 PROVIDER, CUSTOMER, PAIR, LENIENCY, MOOD = 0.40, 0.15, 0.25, 0.35, 0.19
+PROVIDER_MOVE = 0.05  # change of a provider between periods, not carried over
 MOVE, MOVE_CARRIED = 0.17, 0.4  # change of a unit's common score between periods, and how much carries over
 MEAN, GOOD_SHARE = 3.35, 0.35  # mean answer; share of good performers
 LIST = 10  # providers that the people of a unit use
@@ -36,6 +37,7 @@ class Units:
     ----------
     ids, kind : array, N
     users : array of int, N x L, the providers that each unit uses
+    provider : array, N x (T + 2), what each provider adds to what its customers say
     served : array, N x L x (T + 2), expected recorded answer of the unit's average person
     programmes : DataFrame of unit, programme, start (0 to T - 1), one row a programme in a provider
     """
@@ -43,6 +45,7 @@ class Units:
     ids: Array
     kind: Array
     users: Array
+    provider: Array
     served: Array
     programmes: pd.DataFrame
 
@@ -68,7 +71,7 @@ def draw_units(rng: np.random.Generator, n: int, periods: int, effects: dict[str
     users = np.argsort(-liking, axis=1)[:, : min(LIST, n - 1)]
     programmes = _programmes(rng, n, periods)
     total = periods + 2
-    provider = rng.normal(0, PROVIDER, (n, 1)) + rng.normal(0, 0.05, (n, total))
+    provider = rng.normal(0, PROVIDER, (n, 1)) + rng.normal(0, PROVIDER_MOVE, (n, total))
     for row in programmes.itertuples():
         provider[row.unit, row.start + 2 :] += effects[f"programme_{row.programme}"]
     move = rng.normal(0, MOVE, (n, total))
@@ -77,7 +80,7 @@ def draw_units(rng: np.random.Generator, n: int, periods: int, effects: dict[str
     customer = rng.normal(0, CUSTOMER, (n, 1)) + move + rng.normal(0, 0.04, total)
     pair = rng.normal(0, PAIR, (*users.shape, 1))
     served = MEAN + provider[users] + customer[:, None, :] + pair
-    return Units(np.array([f"unit-{i + 1:02d}" for i in range(n)]), kind, users, served, programmes)
+    return Units(np.array([f"unit-{i + 1:02d}" for i in range(n)]), kind, users, provider, served, programmes)
 
 
 def _programmes(rng: np.random.Generator, n: int, periods: int) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 from icsat_helpers.results import MIME
 from icsat_helpers.study import ASKED, Study
 
-PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "papermill")
+PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "diff-diff", "papermill")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
-from icsat_helpers.scores import person_scores, unit_scores
+from icsat_helpers.scores import answers_of, missing_measure, person_scores, unit_scores
 from icsat_helpers.study import Study
 
 WEIGHT_CAP = 4.0  # times the median: a few very large units must not decide alone
@@ -29,6 +29,8 @@ class Panel:
     reason : str
         Why the rung is "none", else "".
     warnings : tuple of str
+    outcome_answers : DataFrame
+        unit, t, score, and where it is known whose they are person, linked: the answers behind the outcome.
     """
 
     frame: pd.DataFrame
@@ -36,6 +38,7 @@ class Panel:
     rung: str
     reason: str
     warnings: tuple[str, ...]
+    outcome_answers: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def lead(frame: pd.DataFrame, columns: list[str], by: int = 1) -> pd.DataFrame:
@@ -58,7 +61,7 @@ def unit_panel(study: Study, exposure: str, outcome: str) -> Panel:
     else a series of both carries ``mixed_source``.
     """
     x, y = unit_scores(study, exposure), unit_scores(study, outcome)
-    missing = [name for name, part in ((exposure, x), (outcome, y)) if part.empty]
+    missing = [missing_measure(name) for name, part in ((exposure, x), (outcome, y)) if part.empty]
     empty = person_scores(study, exposure).iloc[:0]
     if missing:
         return Panel(_join(x, y), empty, "none", f"the study has no {' and no '.join(missing)}", ())
@@ -77,7 +80,7 @@ def unit_panel(study: Study, exposure: str, outcome: str) -> Panel:
     if used["given"].nunique() > 1 or used[f"given_outcome{later}"].nunique() > 1:
         warnings.append("mixed_source")
     answers = empty if x["given"].any() else person_scores(study, exposure)
-    return Panel(frame, answers, rung, reason, tuple(warnings))
+    return Panel(frame, answers, rung, reason, tuple(warnings), answers_of(study, outcome, y))
 
 
 def _join(x: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:

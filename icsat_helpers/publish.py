@@ -1,4 +1,4 @@
-"""Executed notebooks to pages that open anywhere: self-contained HTML, no script, no request to any network.
+"""Executed notebooks to pages that open anywhere: self-contained HTML and PDF, no script, no request to any network.
 
 One page a notebook, and one document with every page inline. All that comes from data is escaped here but for
 `text/html` outputs, which their makers escape; of those, any that would load or run something is not shown.
@@ -10,7 +10,7 @@ import base64
 import html
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from pygments.lexers import PythonLexer
 from icsat_helpers.results import MIME
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_INSIDE = {"Parameters", "Provenance"}  # sections for those who also read the code
+FRONT = "executive"
+"""The tag of cells that an executive sees at once; the others unfold below, and so does all code."""
+
 _ACTIVE = {
     "script", "iframe", "frame", "object", "embed", "applet", "link", "base", "meta", "form", "audio", "video",
     "source", "template",
@@ -41,40 +43,51 @@ _ID_LIST = re.compile(r"""\b(for|headers|aria-(?:labelledby|describedby|controls
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One notebook as HTML: its stem, its H1 as plain text, and the rest, whose headings start at level 2."""
+    """One notebook as HTML: its stem, its H1 as plain text, what is seen at once, and how it is known (folded).
+
+    Headings start at level 2.
+    """
 
     name: str
     title: str
     body: str
+    method: str = ""
 
 
 def render(name: str, notebook: Any) -> Page:
-    r"""Turn an executed notebook, named by its stem, into a page; code and what belongs to it are there but folded.
+    r"""Turn an executed notebook, named by its stem, into a page.
+
+    Cells tagged `executive` are seen at once, a code cell by its outputs; without any such tag all but code is.
 
     Examples
     --------
     >>> from nbformat import v4
     >>> render("04-x", v4.new_notebook(cells=[v4.new_markdown_cell("# A title\n\nSome *words*.")]))
-    Page(name='04-x', title='A title', body='<div class="words"><p>Some <em>words</em>.</p>\n</div>')
+    Page(name='04-x', title='A title', body='<div class="words"><p>Some <em>words</em>.</p>\n</div>', method='')
     """
-    title, inside = name, ""
-    parts = []
+    title = name
+    tagged = any(FRONT in cell.metadata.get("tags", ()) for cell in notebook.cells)
+    front: list[str] = []
+    method: list[str] = []
     for number, cell in enumerate(notebook.cells):
+        shown = front if not tagged or FRONT in cell.metadata.get("tags", ()) else method
         if cell.cell_type == "markdown":
-            section = re.match(r"\s*## +(.+)", cell.source)
-            if section:
-                inside = " inside" if section[1].strip() in _INSIDE else ""
             heading = re.match(r"\s*# +(.+)\n?", cell.source)
             title = heading[1].strip() if heading else title
             text = cell.source[heading.end() :] if heading else cell.source
             if text.strip():
-                parts.append(f'<div class="words{inside}">{_markdown(text)}</div>')
+                shown.append(f'<div class="words">{_markdown(text)}</div>')
         elif cell.cell_type == "code":
-            code = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
-            parts.append(f'<pre class="code" tabindex="0"><code>{code}</code></pre>')
+            method.append(_code(cell.source))
             outputs = (_output(output, f"{name}-{number}-{n}-") for n, output in enumerate(cell.outputs))
-            parts += [f'<div class="output{inside}">{output}</div>' for output in outputs if output]
-    return Page(name, title, "\n".join(parts))
+            shown += [f'<div class="output">{output}</div>' for output in outputs if output]
+    return Page(name, title, "\n".join(front), "\n".join(method))
+
+
+def _code(source: str) -> str:
+    lines = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
+    block = f'<pre class="code" tabindex="0"><code>{lines}</code></pre>'
+    return f'<details class="code-cell"><summary>Code</summary>{block}</details>'
 
 
 def missing(name: str) -> Page:
@@ -89,10 +102,25 @@ def document(pages: Sequence[Page], *, title: str, subtitle: str = "", language:
     loader = jinja2.FileSystemLoader(_TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     # Inlined pages stand one level lower, below the document's own title.
-    shown = [(page, _lower(page.body) if len(pages) > 1 else page.body) for page in pages]
+    shown = [replace(page, body=_lower(page.body), method=_lower(page.method)) for page in pages]
+    shown = shown if len(pages) > 1 else list(pages)
     style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")
     return template.render(pages=shown, title=title, subtitle=subtitle, language=language, style=style)
+
+
+def paper(document: str) -> bytes:
+    """Return a document as PDF on A4, by WeasyPrint.
+
+    Raises
+    ------
+    OSError
+        Where Pango, which no Python package brings, is not installed.
+    """
+    import weasyprint
+
+    nothing_from_elsewhere = weasyprint.URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
+    return bytes(weasyprint.HTML(string=document, url_fetcher=nothing_from_elsewhere).write_pdf())
 
 
 class _Words(mistune.HTMLRenderer):
@@ -173,7 +201,7 @@ def _figure(address: str, alt: str) -> str:
 
 def _wide(body: str) -> str:
     """Let tables scroll sideways on a narrow screen, by keyboard too."""
-    body = re.sub(r"<table\b", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table', body)
+    body = re.sub(r"<table\b", '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table', body)
     return body.replace("</table>", "</table></div>")
 
 

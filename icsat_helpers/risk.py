@@ -16,6 +16,7 @@ from icsat_helpers.periods import PARTS, period_end, period_of
 from icsat_helpers.scores import APART, person_scores, scale_scores, scales
 from icsat_helpers.sensitivity import Check
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, say
 
 TENURE_EDGES = (1.0, 2.0, 5.0, 10.0)  # years
 FEW_LEAVERS = 30
@@ -172,14 +173,20 @@ def _curve(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(chosen * staying[:-1])])
 
 
-def describe(rows: pd.DataFrame, leaving: str, minimum: int) -> Page:
+def describe(rows: pd.DataFrame, chosen: bool, minimum: int) -> Page:
     """What a risk set holds."""
     return listing(
         [
             ("people", rows["person"].nunique()),
             ("people x periods", len(rows)),
-            (f"{leaving} in the next period", _at_least(int(rows["event"].sum()), minimum)),
-            ("leaving otherwise, or for a reason not recorded", _at_least(int(rows["other"].sum()), minimum)),
+            (
+                say("{leaving} in the next period", leaving=leaving_word(chosen)),
+                _at_least(int(rows["event"].sum()), minimum),
+            ),
+            (
+                "leaving otherwise, or for a reason not recorded",
+                _at_least(int(rows["other"].sum()), minimum),
+            ),
             ("units", rows["unit"].nunique()),
         ],
         ("what", "n"),
@@ -187,21 +194,28 @@ def describe(rows: pd.DataFrame, leaving: str, minimum: int) -> Page:
 
 
 def _at_least(n: int, minimum: int) -> str | int:
-    return n if n >= minimum else f"fewer than {minimum}"
+    return n if n >= minimum else say("fewer than {minimum}", minimum=minimum)
 
 
-def leaving_word(study: Study) -> str:
-    """Say "leaving by choice" where reasons are recorded, else "leaving"."""
+def by_choice(study: Study) -> bool:
+    """Whether reasons are recorded, so that leaving by choice can be told from other leaving."""
     people = study.table("people")
-    recorded = "leave_reason" in people and people["leave_reason"].notna().any()
-    return "leaving by choice" if recorded else "leaving"
+    return "leave_reason" in people and bool(people["leave_reason"].notna().any())
+
+
+def leaving_word(chosen: bool) -> str:
+    """Say "leaving by choice" where reasons are recorded, else "leaving"."""
+    return "leaving by choice" if chosen else "leaving"
 
 
 def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: int) -> tuple[Check, ...]:
     """Whether enough people left, and how well two halves of a person's score agree."""
     events, agree = int(rows["event"].sum()), agreement(half_a, half_b)
-    left = f"{_at_least(events, minimum)} left; below {FEW_LEAVERS} a hazard is fragile"
-    detail = f"halves of what a person rated correlate {agree:.2f}; below {WEAK_AGREEMENT} noise cannot be corrected"
+    left = say("{count} left; below {few} a hazard is fragile", count=_at_least(events, minimum), few=FEW_LEAVERS)
+    detail = say(
+        "halves of what a person rated correlate {agree}; below {weak} noise cannot be corrected",
+        agree=fixed(agree, 2), weak=WEAK_AGREEMENT,
+    )  # fmt: skip
     return Check("leavers", events >= FEW_LEAVERS, left), Check("own_score", agree >= WEAK_AGREEMENT, detail)
 
 
@@ -219,14 +233,20 @@ def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[
     return {name: incidence(part, last, horizon) for name, part in parts.items()}
 
 
-def kept_a_year(groups: dict[str, Incidence], frequency: str, leaving: str) -> Page:
+def kept_a_year(groups: dict[str, Incidence], frequency: str, chosen: bool) -> Page:
     """Say how many of 100 people in the first and in the last group had left a year later."""
     year = PARTS[frequency][1]
     if len(groups) < 2 or len(next(iter(groups.values())).share) <= year:
         return paragraphs("")
-    gone = leaving.replace("leaving", "had left")
     parts = []
     for name, group in (next(iter(groups.items())), list(groups.items())[-1]):
-        share, low, high = 100 * group.share[year], 100 * group.low[year], 100 * group.high[year]
-        parts.append(f"of 100 people among the {name} {share:.0f} ({low:.0f} to {high:.0f}) {gone}")
-    return paragraphs(f"A year after an answer, {parts[0]}; {parts[1]}.")
+        share, low, high = (fixed(100 * x[year], 0) for x in (group.share, group.low, group.high))
+        gone = (
+            say("of 100 people among the {group} {share} ({low} to {high}) had left by choice",
+                group=name, share=share, low=low, high=high)
+            if chosen
+            else say("of 100 people among the {group} {share} ({low} to {high}) had left",
+                     group=name, share=share, low=low, high=high)
+        )  # fmt: skip
+        parts.append(gone)
+    return paragraphs(say("A year after an answer, {first}; {last}.", first=parts[0], last=parts[1]))

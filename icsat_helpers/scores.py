@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from icsat_helpers.study import Study
 
@@ -11,6 +12,10 @@ ROUNDING = 1e-9  # points; rescaling an item leaves some 1e-16
 APART = ("overall", "recommend", "stay")  # scales that are reported apart from `internal` and `morale`
 TABLE_OF = {"internal": "service_ratings", "morale": "morale"}
 UNIT_OF = {"internal": "customer_unit", "morale": "unit_id"}
+RECORDS = {
+    "productivity": ("output", "hours"), "first_response": ("first_response_hours",), "rework": ("rework_rate",),
+}  # fmt: skip
+"""Columns of ``operations`` behind each measure of what gets done."""
 
 
 def scales(study: Study, measure: str) -> dict[str, list[str]]:
@@ -102,7 +107,7 @@ def unit_scores(study: Study, measure: str) -> pd.DataFrame:
     study : Study
     measure : str
         ``internal``, ``morale``, a scale of them, ``external``, ``productivity`` (log of output per hour),
-        ``turnover`` or ``intent_to_leave``.
+        ``first_response`` (log of hours), ``rework`` (share), ``turnover`` or ``intent_to_leave``.
 
     Returns
     -------
@@ -122,10 +127,8 @@ def _from_records(study: Study, measure: str) -> pd.DataFrame:
     if measure == "external":
         table = study.table("external_ratings").rename(columns={"unit_id": "unit"}).dropna(subset=["score"])
         grouped, source = table.groupby(["unit", "t"], observed=True)["score"], "external customers"
-    elif measure == "productivity":
-        table = study.table("operations").rename(columns={"unit_id": "unit"})
-        table = table[(table["output"] > 0) & (table["hours"] > 0)]
-        table = table.assign(score=np.log(table["output"] / table["hours"]))
+    elif measure in RECORDS:
+        table = recorded(study, measure).dropna(subset=["score"])
         grouped, source = table.groupby(["unit", "t"], observed=True)["score"], "records"
     elif measure.partition(".")[0] in TABLE_OF:
         grouped = person_scores(study, measure).groupby(["unit", "t"], observed=True)["score"]
@@ -134,6 +137,54 @@ def _from_records(study: Study, measure: str) -> pd.DataFrame:
         return _intention(study) if measure == "intent_to_leave" else _given(study, measure).iloc[:0]
     frame = grouped.agg(value="mean", n="size").reset_index()
     return frame.assign(n=frame["n"].astype(float), source=source, given=False)
+
+
+def recorded(study: Study, measure: str) -> pd.DataFrame:
+    """One row a unit and period of ``operations``: unit, t, score.
+
+    The score is the log of output per hour, the log of hours to a first response, or the share of rework; it is
+    missing where a number is, or has no logarithm.
+    """
+    table = study.table("operations").rename(columns={"unit_id": "unit"})
+    numbers = table.reindex(columns=list(RECORDS[measure])).astype(float)
+    score = numbers.iloc[:, 0]
+    if measure != "rework":
+        logs = np.log(numbers.where(numbers > 0))
+        score = logs.iloc[:, 0] - (logs.iloc[:, 1] if measure == "productivity" else 0.0)
+    return table[["unit", "t"]].assign(score=score)
+
+
+def answers_of(study: Study, measure: str, values: pd.DataFrame) -> pd.DataFrame:
+    """Answers behind the `values` that `unit_scores` gave; none where some were computed by someone else.
+
+    Returns
+    -------
+    DataFrame
+        unit, t, score; of `internal` and `morale` person and linked too.
+    """
+    if values["given"].any():
+        return pd.DataFrame()
+    if measure == "external":
+        answers = study.table("external_ratings").rename(columns={"unit_id": "unit"})
+        return answers[["unit", "t", "score"]].dropna(subset=["score"])
+    return person_scores(study, measure) if measure.partition(".")[0] in TABLE_OF else pd.DataFrame()
+
+
+def missing_measure(measure: str) -> str:
+    """Say what a study lacks to have a measure.
+
+    Examples
+    --------
+    >>> missing_measure("productivity")
+    'productivity (table operations with output and hours, or unit_scores)'
+    """
+    if measure in RECORDS:
+        columns = " and ".join(RECORDS[measure])
+        given = ", or unit_scores" if measure == "productivity" else ""
+        return f"{measure.replace('_', ' ')} (table operations with {columns}{given})"
+    tables = {**TABLE_OF, "external": "external_ratings"}
+    table = tables.get(measure.partition(".")[0])
+    return f"{measure} (table {table} or unit_scores)" if table else f"{measure} (table unit_scores)"
 
 
 def _intention(study: Study) -> pd.DataFrame:
@@ -168,28 +219,86 @@ def _together(sources: pd.Series) -> str:
 
 
 def favourable_share(study: Study, measure: str) -> pd.DataFrame:
-    """Share of item answers at or above ``favourable``, by period.
+    """Share of item answers at or above ``favourable``, by period, with a 95% interval that keeps units together.
+
+    The interval is Wilson's with the number of answers that would be as sure if all were independent, and t for
+    units less one (Franco, Little, Louis & Slud 2019): it stays between 0 and 1, and is there for 0 and 1 too.
+
+    Parameters
+    ----------
+    study : Study
+    measure : str
+        ``internal``, ``morale`` (their scales but for those reported apart) or one scale, as in ``internal.quality``.
 
     Returns
     -------
     DataFrame
-        t, share (0 to 1), answers, people.
+        t, share (0 to 1), low, high (NaN with one unit), answers, people (who answered one of the items).
     """
-    kind = measure.partition(".")[0]
-    items = [name for scale, names in scales(study, kind).items() if scale not in APART for name in names]
+    frame = favourable_answers(study, measure)
+    frame = frame[frame["answers"] > 0]
+    grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("answers", "sum"), people=("person", "nunique"))
+    grouped["share"] = grouped["yes"] / grouped["answers"]
+    units = frame.groupby(["t", "unit"], observed=True)[["yes", "answers"]].sum().reset_index("t")
+    away = units["yes"] - units["answers"] * units["t"].map(grouped["share"])
+    clusters = units.groupby("t").size()
+    variance = (away**2).groupby(units["t"]).sum() * clusters / (clusters - 1) / grouped["answers"] ** 2
+    low, high = _wilson(grouped["share"], variance, grouped["answers"], clusters)
+    return grouped.assign(low=low, high=high).reset_index()[["t", "share", "low", "high", "answers", "people"]]
+
+
+def _wilson(share: pd.Series, variance: pd.Series, answers: pd.Series, units: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Interval of shares of clustered answers; where all units say the same, each counts as one answer."""
+    spread = share * (1 - share)
+    n = (spread / variance.where(variance > 0)).clip(upper=answers).fillna(units)
+    t = pd.Series(stats.t.ppf(0.975, np.maximum(units - 1, 1)), share.index).where(units > 1)
+    middle, half = share + t**2 / (2 * n), t * np.sqrt(spread / n + t**2 / (4 * n**2))
+    return (middle - half) / (1 + t**2 / n), (middle + half) / (1 + t**2 / n)
+
+
+def favourable_answers(study: Study, measure: str) -> pd.DataFrame:
+    """Favourable item answers, and all item answers, of every answer sheet.
+
+    Returns
+    -------
+    DataFrame
+        unit, person, t, (provider,) yes, answers (counts of items); without a scale all but those of `APART`.
+    """
+    kind, _, one = measure.partition(".")
+    found = scales(study, kind)
+    items = [
+        name for scale, names in found.items() if scale == one or (not one and scale not in APART) for name in names
+    ]
     table = study.table(TABLE_OF[kind])
     values = table[items].to_numpy(dtype=float)
     bar = np.array([_bar(study, name) for name in items])
-    frame = pd.DataFrame(
-        {
-            "t": table["t"],
-            "person": table["person_id"],
-            "yes": (values >= bar - ROUNDING).sum(1),
-            "all": np.isfinite(values).sum(1),
-        }
-    )
-    grouped = frame.groupby("t").agg(yes=("yes", "sum"), answers=("all", "sum"), people=("person", "nunique"))
-    return grouped.assign(share=grouped["yes"] / grouped["answers"]).reset_index()[["t", "share", "answers", "people"]]
+    columns = {"unit": table[UNIT_OF[kind]], "person": table["person_id"], "t": table["t"]}
+    if kind == "internal":
+        columns["provider"] = table["provider_unit"]
+    return pd.DataFrame(columns).assign(yes=(values >= bar - ROUNDING).sum(1), answers=np.isfinite(values).sum(1))
+
+
+def rating_scores(study: Study, measure: str = "internal") -> pd.DataFrame:
+    """One row a person, unit, provider and period: the person's score of that provider.
+
+    Parameters
+    ----------
+    study : Study
+    measure : str
+        ``internal`` or one scale of it, as in ``internal.quality``.
+
+    Returns
+    -------
+    DataFrame
+        unit, provider, t, person, score; sorted, rows without a score left out.
+    """
+    column = measure.partition(".")[2] or measure
+    sheets = scale_scores(study, "internal")
+    keys = ["unit", "provider", "t", "person"]
+    if column not in sheets:
+        return sheets.iloc[:0][keys].assign(score=np.nan)
+    scored = sheets.dropna(subset=[column]).groupby(keys, observed=True, sort=True)
+    return scored[column].mean().rename("score").reset_index()
 
 
 def _bar(study: Study, name: str) -> float:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from icsat_helpers.designs import Design, Strongest, between_design, plain_design, reverse_design
+from icsat_helpers.designs import Design, Strongest, between_design, plain_design
 from icsat_helpers.hazard import Hazard, leaving_hazard
 from icsat_helpers.inference import WEAK_F, Estimate, NotEstimable, Slope
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import Panel
+from icsat_helpers.scores import RECORDS, recorded
 from icsat_helpers.study import Study
 
 WILD_DRAWS = 9999
 SIGNIFICANT = 0.05
+FEW_UNITS = 10  # with fewer of equal say, one unit can turn a slope
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +63,24 @@ def wild_bootstrap(design: Design) -> Row:
     return Row("plain slope, wild cluster bootstrap", float(fit.coef()[str(design.exposure)]), None, None, p)
 
 
-def rows(study: Study, panel: Panel, tested: Strongest, outcome: str) -> tuple[Row, ...]:
+def rows(study: Study, panel: Panel, tested: Strongest) -> tuple[Row, ...]:
     """Rows beside a main slope; one that the data does not allow is left out.
 
-    The plain slope (drawn to zero by noise), unweighted too; on a panel differences between units, the reverse
-    path and the wild bootstrap; without one, differences within sites; the range over left-out units.
+    The plain slope (drawn to zero by noise), unweighted too; on a panel differences between units and the
+    wild bootstrap; without one, differences within sites; the range over left-out units.
     """
     design, main = tested.design, tested.slope
     if design is None or main is None:
         return ()
     other = "unweighted" if design.weights else "weighted by answers"
     wanted: list[Callable[[], Row | None]] = [
+        lambda: same_people(panel, design, main),
         lambda: Row.of("plain slope", plain_design(panel).fit().estimate) if design.instrumented else None,
         lambda: Row.of(f"plain slope, {other}", plain_design(panel, weighted=not design.weights).fit().estimate),
     ]
     if panel.rung == "precedence":
         wanted += [
             lambda: Row.of("differences between units, no panel", between_design(panel).fit().estimate),
-            lambda: reverse_row(reverse_design(study, panel, outcome)),
             lambda: wild_bootstrap(plain_design(panel, weighted=False)),
         ]
     else:
@@ -92,17 +94,22 @@ def rows(study: Study, panel: Panel, tested: Strongest, outcome: str) -> tuple[R
     return (*(row for row in found if row is not None), left_out(main.estimate))
 
 
-def reverse_row(design: Design | None) -> Row | None:
-    """Reverse path: the outcome now, internal satisfaction next; plain where the outcome's halves are weak."""
-    if design is None:
+def same_people(panel: Panel, design: Design, main: Slope) -> Row | None:
+    """The slope where instrument and outcome come from the same people, whose mood is in both; how much larger it is.
+
+    None where the outcome has no halves of people.
+    """
+    if isinstance(design.outcome, str):
         return None
-    fitted = design.fit()
-    if design.instrumented and fitted.first_stage_f < WEAK_F:
-        means = design.frame.groupby(["unit", "t"], as_index=False).mean(numeric_only=True)
-        means = means.assign(mean=means[["half_a", "half_b"]].mean(axis=1)).drop(columns=["split", "block"])
-        fitted = Design(means, design.outcome, "mean", True, design.weights).fit()
-        return Row.of("reverse path: outcome now, satisfaction next (attenuated)", fitted.estimate)
-    return Row.of("reverse path: outcome now, satisfaction next", fitted.estimate)
+    one, two = design.outcome
+    fitted = replace(design, outcome=(two, one)).fit()
+    more = fitted.estimate.value - main.estimate.value
+    part = f", {abs(more / main.estimate.value):.0%}" if main.estimate.p < SIGNIFICANT else ""
+    words = f"{abs(more):.2g} {'larger' if more > 0 else 'smaller'}{part}"
+    if panel.rung == "association":
+        same = plain_design(panel, weighted=False).fit().standardised
+        words += f"; correlation {same:.2f}, of disjoint halves {design.standardised(main):.2f}"
+    return Row.of(f"the same people asked about both ({words})", fitted.estimate)
 
 
 def within_sites(study: Study, panel: Panel) -> Row | None:
@@ -134,17 +141,25 @@ def checks(main: Slope | None) -> tuple[Check, ...]:
     )  # fmt: skip
 
 
-def reverse_checks(found: tuple[Row, ...]) -> tuple[Check, ...]:
-    """Whether the outcome is followed by the exposure: then unit effects are no longer innocent."""
-    return tuple(
-        Check(
-            "reverse_path",
-            row.p >= SIGNIFICANT,
-            f"the outcome is followed by satisfaction with p = {row.p:.3f}",
-        )
-        for row in found
-        if row.name.startswith("reverse path") and row.p is not None
-    )
+def records(study: Study, *measures: str) -> tuple[Check, ...]:
+    """Whether the rows of ``operations`` have what each measure needs; those without are left out and counted."""
+    found = []
+    for measure in measures if study.has("operations") else ():
+        score = recorded(study, measure)["score"]
+        needs = " and ".join(RECORDS[measure]) + ("" if measure == "rework" else " above 0")
+        left = int(score.isna().sum())
+        said = f"{left} of {len(score)} rows of operations are left out for want of {needs}"
+        found.append(Check(f"records_{measure}", not left, said if left else f"every row of operations has {needs}"))
+    return tuple(found)
+
+
+def clusters(design: Design, units: int) -> Check:
+    """Whether enough units stand behind a slope, those with more change and more answers counting for more."""
+    effective = design.effective_units()
+    name = "unit" if design.cluster == "unit" else design.cluster
+    detail = f"the slope rests on as much as {effective:.1f} {name}s of equal say, of {units} units"
+    few = "" if effective >= FEW_UNITS else f"; below {FEW_UNITS} the interval is wide, and one {name} can turn it"
+    return Check("effective_clusters", not few, detail + few)
 
 
 def table(found: tuple[Check, ...]) -> Page:

@@ -99,7 +99,7 @@ def organisation(
         "programmes": _programme_table(what, periods),
         "goals": _goals(rng, what),
     }
-    truth = {"effects": value, "estimands": estimands(value, periods), "variance_shares": _shares()}
+    truth = {"effects": value, "estimands": estimands(value, periods), "variance_shares": _shares(what, value)}
     return Organisation(tables, _study_toml(seed), truth)
 
 
@@ -164,11 +164,13 @@ def _within_slope(outcome: Array, *regressors: Array) -> float:
     return float(np.linalg.lstsq(design, within(outcome), rcond=None)[0][0])
 
 
-def _shares() -> dict[str, float]:
-    """Variance shares of one person's internal score of one provider, in one period."""
+def _shares(what: Units, effects: dict[str, float]) -> dict[str, float]:
+    """Variance shares of one person's internal score of one provider, in the last period."""
     noise = 0.9**2 * (RATING**2 + SCALE**2 / 4 + ITEM**2 / 8)  # a recorded answer moves .9 for a latent 1
+    gained = np.zeros(len(what.ids))  # every programme has started by then
+    np.add.at(gained, what.programmes["unit"], [effects[f"programme_{name}"] for name in what.programmes["programme"]])
     parts = {
-        "provider": world.PROVIDER**2,
+        "provider": world.PROVIDER**2 + world.PROVIDER_MOVE**2 + float(gained.var(ddof=1)),
         "customer": world.CUSTOMER**2 + world.MOVE**2,
         "relationship": world.PAIR**2,
         "person": world.LENIENCY**2 + world.MOOD**2,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
 import icsat_helpers as ic
-from icsat_helpers import simulate
+from icsat_helpers import cli, simulate
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = Path(os.environ.get("ICSAT_STUDIES", ROOT.parent / "shared" / "studies"))
@@ -35,6 +36,23 @@ def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
     simulate.write(simulate.organisation(units=12, people=150, periods=6, seed=5), folder)
     return ic.load(folder)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory, worker_id):
+    """A maker of runs of the example: the folder of its period, in a language; each is run once, whoever asks first."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def make(language="en"):
+        output = shared / f"published-{language}"
+        with filelock.FileLock(shared / f"published-{language}.lock"):
+            if not (output / "2026Q3" / "manifest.json").is_file():
+                words = ["run", "--output", str(output), "--parameter", f"language={language}"]
+                assert cli.main(words) == 0
+        return output / "2026Q3"
+
+    return make
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
     python -m tests.simulation_study --organisations 400
     python -m tests.simulation_study --organisations 400 --effect all=0
+    python -m tests.simulation_study --organisations 400 --claim H2 --claim H6
     python -m tests.simulation_study --organisations 20 --through-notebooks
 
+Each claim stands beside what it would have been without one sound step ("plain slope", "same people").
 Not part of the test suite: 400 organisations take some twenty minutes on two cores. Counted are the 95% intervals
 that hold the estimand of ``truth.toml``, the verdicts, and p below .05 before any correction for several claims.
 """
@@ -18,6 +20,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +29,18 @@ import pandas as pd
 import icsat_helpers as ic
 from icsat_helpers import cli, simulate
 from icsat_helpers.evidence import Finding
+from icsat_helpers.panel import Panel
 
 HOLDS = "95% interval holds"
 
 
-def organisation(seed: int, effects: dict[str, float], notebooks: bool) -> list[dict[str, Any]]:
-    """Simulate one organisation, write it, and test H1 and H3 in it, by the functions or by the notebooks."""
+def organisation(seed: int, effects: dict[str, float], notebooks: bool, claims: list[str]) -> list[dict[str, Any]]:
+    """Simulate one organisation, write it, and test the claims in it, by the functions or by the notebooks."""
     simulated = simulate.organisation(seed=seed, effects=effects)
     with tempfile.TemporaryDirectory() as folder:
         simulate.write(simulated, folder)
-        found = by_notebooks(folder) if notebooks else by_functions(ic.load(folder))
-    truth = simulated.truth["estimands"]
+        found = by_notebooks(folder, claims) if notebooks else by_functions(ic.load(folder), claims)
+    truth = {"H4.first_response": 0.0, "H4.rework": 0.0, **simulated.truth["estimands"]}
     kept = ("estimate", "ci_low", "ci_high", "p", "verdict")
     return [
         {"claim": name, "seed": seed, "truth": truth[name.split(",")[0]], **{key: finding[key] for key in kept}}
@@ -45,34 +49,52 @@ def organisation(seed: int, effects: dict[str, float], notebooks: bool) -> list[
     ]
 
 
-def by_notebooks(folder: str) -> dict[str, dict[str, Any]]:
-    """Findings of a run of notebooks 04 and 06."""
+def by_notebooks(folder: str, claims: list[str]) -> dict[str, dict[str, Any]]:
+    """Findings of a run of the claims' notebooks."""
     output = Path(folder) / "out"
     words = ["run", "--study", folder, "--output", str(output), "--jobs", "1"]
+    for claim in claims:
+        words += ["--notebook", ic.hypothesis(claim).notebook]
     with redirect_stdout(io.StringIO()):
-        code = cli.main([*words, "--notebook", "04-external-customers", "--notebook", "06-retention"])
+        code = cli.main(words)
     if code:
         raise RuntimeError(f"the run ended with {code}")
     (path,) = output.glob("*/findings.json")
     return {finding["id"]: finding for finding in json.loads(path.read_text(encoding="utf-8"))["findings"]}
 
 
-def by_functions(study: Any) -> dict[str, dict[str, Any]]:
+def by_functions(study: Any, claims: list[str]) -> dict[str, dict[str, Any]]:
     """Findings by the functions that the notebooks call, and what stands beside them."""
-    return {name: asdict(finding) for name, finding in {**external(study), **retention(study)}.items()}
+    found: dict[str, Finding] = {}
+    for claim in claims:
+        found |= TESTS[claim](study)
+    return {name: asdict(finding) for name, finding in found.items()}
 
 
-def external(study: Any) -> dict[str, Finding]:
-    """H1 as notebook 04 tests it, and the plain slope beside it."""
-    claim = ic.hypothesis("H1", study)
-    panel = ic.unit_panel(study, claim.exposure, claim.outcome)
+def slopes(name: str, study: Any, panel: Panel | None = None) -> dict[str, Finding]:
+    """Claim on a slope over units as its notebook tests it; beside it the plain slope, and the same people for both."""
+    claim = ic.hypothesis(name, study)
+    panel = panel or ic.unit_panel(study, claim.exposure, claim.outcome)
     tested, design = ic.strongest(study, panel), ic.plain_design(panel)
-    plain = replace(tested, design=design, slope=design.fit(), attenuated=True)
+    compared = {name: tested, f"{name}, plain slope": replace(tested, design=design, slope=design.fit())}
+    if tested.design is not None and not isinstance(tested.design.outcome, str):
+        same = replace(tested.design, outcome=tested.design.outcome[::-1])
+        compared[f"{name}, same people"] = replace(tested, design=same, slope=same.fit())
     words = ("One point more", "points")
-    return {
-        "H1": ic.evidence.of_slope(claim, panel, tested, words=words),
-        "H1, plain slope": ic.evidence.of_slope(claim, panel, plain, words=words),
-    }
+    return {label: ic.evidence.of_slope(claim, panel, one, words=words) for label, one in compared.items()}
+
+
+def productivity(study: Any) -> dict[str, Finding]:
+    """H4 and its secondary outcomes."""
+    found = slopes("H4", study)
+    for part in ("H4.first_response", "H4.rework"):
+        found[part] = slopes(part, study)[part]
+    return found
+
+
+def associates(study: Any) -> dict[str, Finding]:
+    """H6 as notebook 09 tests it."""
+    return slopes("H6", study, ic.associates.associates_panel(study))
 
 
 def retention(study: Any) -> dict[str, Finding]:
@@ -85,6 +107,15 @@ def retention(study: Any) -> dict[str, Finding]:
         "H3.performance": ic.evidence.of_hazard(part, split.interaction, split),
         "H3, raw own score": ic.evidence.of_hazard(claim, raw.average, raw),
     }
+
+
+TESTS = {
+    "H1": partial(slopes, "H1"),
+    "H2": partial(slopes, "H2"),
+    "H3": retention,
+    "H4": productivity,
+    "H6": associates,
+}
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -114,14 +145,16 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--effect", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--through-notebooks", action="store_true")
+    parser.add_argument("--claim", action="append", choices=list(TESTS), help="these claims only")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     effects: dict[str, float] = {}
     for name, _, value in (effect.partition("=") for effect in asked.effect):
         effects |= {key: float(value) for key in (simulate.EFFECTS if name == "all" else [name])}
     seeds = range(asked.first_seed, asked.first_seed + asked.organisations)
+    one = partial(organisation, effects=effects, notebooks=asked.through_notebooks, claims=asked.claim or list(TESTS))
     with ProcessPoolExecutor(asked.jobs) as pool:
-        found = list(pool.map(organisation, seeds, [effects] * len(seeds), [asked.through_notebooks] * len(seeds)))
+        found = list(pool.map(one, seeds))
     print(counts(pd.DataFrame([row for rows in found for row in rows])).round(3).to_string())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import icsat_helpers as ic
-from icsat_helpers import charts, disclosure
+from icsat_helpers import charts, disclosure, words
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_a_dot_holds_as_many_units_as_a_group_must_have_people(example):
 def test_alt_text_states_the_numbers(relation):
     chart, main = relation
     for value in (main.estimate.value, *main.estimate.interval()):
-        assert ic.evidence.number(value) in chart.alt
+        assert words.number(value) in chart.alt
     html = chart._repr_mimebundle_()["text/html"]
     assert f'alt="{chart.alt}"' in html
     assert "data:image/svg+xml;base64," in html
@@ -68,6 +68,9 @@ def test_claims_are_drawn_in_the_claims_direction():
         "id": "H3", "verdict": "supported", "direction": -1, "estimate": -1.0, "ci_low": -1.5, "ci_high": -0.5,
         "standardised": -0.5, "smallest_effect": 0.2,
     }  # fmt: skip
-    chart = charts.claims([finding, {**finding, "id": "H1", "estimate": None, "standardised": None}])
-    assert "H3 supported, 0.5 (0.25 to 0.75)" in chart.alt
-    assert "H1" not in chart.alt
+    blank = {"estimate": None, "standardised": None}
+    others = [{"id": "H1", "verdict": "not_estimable", **blank}, {"id": "H2", "verdict": "not_tested", **blank}]
+    chart = charts.claims([*others, finding])
+    assert chart.alt.endswith("H1: Cannot be answered; H2: Not tested; H3: Supported, 0.5 (0.25 to 0.75).")
+    drawn = [text.get_text() for text in chart.figure.axes[0].texts]
+    assert drawn == ["Supported", "Not tested", "Cannot be answered"]  # from the bottom

@@ -1,6 +1,7 @@
 """From an estimate to a verdict and a sentence."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_text_from_data_is_escaped_on_the_card():
 
 
 def test_every_registered_claim_is_complete():
-    for name in ("H1", "H2", "H3", "H3.performance", "H4", "H5", "H6", "H7"):
+    for name in ("H1", "H2", "H3", "H3.performance", "H4", "H4.first_response", "H4.rework", "H5", "H6", "H7"):
         found = ic.hypothesis(name)
         assert found.direction in (1, -1)
         assert 0 < found.smallest_standardised < 1
@@ -122,6 +123,11 @@ def test_every_registered_claim_is_complete():
 def test_the_family_is_what_the_study_can_answer(example, study_of_scores):
     assert ic.hypothesis("H1", example).family == 7
     assert ic.hypothesis("H3.performance", example).family == 1
+    assert ic.hypothesis("H4.rework", example).family == 2  # parts are a family of their own
+    without = replace(
+        example, tables={**example.tables, "operations": example.table("operations").drop(columns="rework_rate")}
+    )
+    assert ic.hypothesis("H4.first_response", replace(without, derived={})).family == 1
     study = study_of_scores(8, 1)
     assert ic.hypothesis("H1", study).family == 1
     assert {q.id for q in questions(study) if q.answerable} == {"H1"}

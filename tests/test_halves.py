@@ -82,3 +82,20 @@ def test_halves_of_answers_do_not_depend_on_their_order():
     one, two = halves.answer_halves(rows, 2), halves.answer_halves(rows.sample(frac=1, random_state=3), 2)
     pd.testing.assert_frame_equal(one, two)
     assert (one["half_a"] != one["half_b"]).all()
+
+
+def test_a_person_stands_in_the_same_half_of_every_measure():
+    rows = answers(units=3, people=9)
+    other = rows[rows["person"].str[-1] != "0"].sample(frac=1, random_state=1)  # other people, another order
+    rng = np.random.default_rng(4)
+    mood = {person: rng.normal() for person in rows["person"].unique()}
+    tables = [table.assign(score=table["person"].map(mood) * table["t"]) for table in (rows, other)]
+    _, two = halves.joint_halves(tables, 3, net=False)
+    alone = halves.split_half_means(tables[1], 3, net=False)
+    known = dict(zip(rows["person"], halves.halves_of(rows["person"], rows["unit"], 3)[0], strict=True))
+    mine = tables[1].assign(half=tables[1]["person"].map(known))
+    expected = mine.pivot_table(index=["unit", "t"], columns="half", values="score").reset_index()
+    found = two[two["split"] == 0].sort_values(["unit", "t"])
+    np.testing.assert_allclose(found["half_a"], expected[False])
+    np.testing.assert_allclose(found["half_b"], expected[True])
+    assert not np.allclose(alone["half_a"], two["half_a"])  # its own assignment would be another

@@ -142,3 +142,74 @@ def test_halves_that_do_not_move_together_and_constant_outcomes_are_refused():
         inference.slope(frame.assign(b=-frame["a"]), "y", ("a", "b"))
     with pytest.raises(inference.NotEstimable, match="y does not vary"):
         inference.slope(frame.assign(y=3.0), "y", ("a", "b"))
+
+
+def by_least_squares(frame, outcomes, pairs):
+    """Two-stage least squares with dummies, both ways stacked, in so many words: the slopes of `pairs`."""
+    ways = []
+    for h in (0, 1):
+        x = np.column_stack([frame[pair[h]] for pair in pairs])
+        z = np.column_stack([frame[pair[1 - h]] for pair in pairs])
+        ways.append((frame[outcomes[h]].to_numpy(), x, z))
+    dummies = np.column_stack([pd.get_dummies(frame["unit"]), pd.get_dummies(frame["t"])]).astype(float)
+    w = np.sqrt(frame["w"].to_numpy())[:, None]
+    residual = np.eye(len(frame)) - (w * dummies) @ np.linalg.pinv(w * dummies)
+    left = sum((residual @ (w * z)).T @ (residual @ (w * x)) for _, x, z in ways)
+    right = sum((residual @ (w * z)).T @ (residual @ (w[:, 0] * y)) for y, _, z in ways)
+    return np.linalg.solve(left, right)
+
+
+def two_regressors(seed=1, units=14):
+    frame, other = panel(units=units, seed=seed), panel(units=units, seed=seed + 50)
+    frame[["c", "d"]] = (
+        other.reindex(frame.index)[["a", "b"]].fillna(0.3).to_numpy() + 0.5 * frame[["a", "b"]].to_numpy()
+    )
+    rng = np.random.default_rng(seed)
+    return frame.assign(y_a=frame["y"] + frame["c"] + rng.normal(size=len(frame)), y_b=frame["y"] + frame["d"])
+
+
+def test_several_instrumented_regressors_and_halves_of_the_outcome():
+    frame = two_regressors()
+    pairs, outcomes = [("a", "b"), ("c", "d")], ("y_a", "y_b")
+    found = inference.slope(frame, outcomes, pairs[0], beside=pairs[1:], weights="w")
+    expected = by_least_squares(frame, outcomes, pairs)
+    assert [found.estimate.value, found.beside[0].value] == pytest.approx(list(expected), rel=1e-8)
+    units = sorted(frame["unit"].unique())
+    without = np.array([by_least_squares(frame[frame["unit"] != u], outcomes, pairs) for u in units])
+    np.testing.assert_allclose(np.column_stack([found.estimate.left_out, found.beside[0].left_out]), without, rtol=1e-6)
+
+
+def test_a_plain_regressor_beside_instruments_itself():
+    frame = two_regressors()
+    fit = pf.feols("y ~ c | unit^way + t^way | x ~ z", stacked(frame), weights="w").coef()
+    found = inference.slope(frame, "y", ("a", "b"), beside=["c"], weights="w")
+    assert [found.estimate.value, found.beside[0].value] == pytest.approx([fit["x"], fit["c"]], rel=1e-8)
+
+
+def test_the_bootstrap_draws_units():
+    frame = two_regressors()
+    known, _ = inference.moments(frame, "y", [("a", "b"), ("c", "d")], weights="w")
+    drawn = inference.bootstrap(known, 5, seed=3)
+    clusters = sorted(frame["unit"].unique())
+    counts = np.random.default_rng(3).multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)), 5)
+    for k, count in enumerate(counts):
+        parts = [
+            frame[frame["unit"] == u].assign(unit=100 * i + copy)
+            for i, u in enumerate(clusters)
+            for copy in range(count[i])
+        ]
+        again = by_least_squares(pd.concat(parts, ignore_index=True), ("y", "y"), [("a", "b"), ("c", "d")])
+        assert drawn[k] == pytest.approx(again, rel=1e-6)
+
+
+def test_a_weak_second_regressor_weakens_the_first():
+    """Two exposures that are nearly the same: alone each has a strong first stage, net of the other it is weak."""
+    frame = panel(units=30)
+    rng = np.random.default_rng(0)
+    frame = frame.assign(
+        c=frame["a"] + 0.3 * rng.normal(size=len(frame)), d=frame["b"] + 0.3 * rng.normal(size=len(frame))
+    )
+    alone = inference.slope(frame, "y", ("a", "b")).first_stage_f
+    beside = inference.slope(frame, "y", ("a", "b"), beside=[("c", "d")]).first_stage_f
+    assert alone > 100
+    assert beside < 10

@@ -12,6 +12,7 @@ from collection import PARAMETERS
 
 from icsat_helpers.parameters import COMMON, read
 from icsat_helpers.plans import ROOT, SUMMARY
+from icsat_helpers.publish import FRONT
 
 HEADINGS = [
     "Question",
@@ -43,6 +44,8 @@ def faults(path: Path) -> list[str]:
         found.append(f"{len(code)} code cells")
     if set(made.metadata) & set(PAPERMILL):
         found.append("papermill's metadata")
+    if not any(FRONT in cell.metadata.get("tags", ()) for cell in code):
+        found.append("no code cell that an executive sees")
     return found + [f"code cell {number}: {fault}" for number, cell in enumerate(code, 1) for fault in in_cell(cell)]
 
 
@@ -86,7 +89,8 @@ def built(**changes: Any) -> nbformat.NotebookNode:
     cells = [nbformat.v4.new_markdown_cell("# A title")]
     cells += [nbformat.v4.new_markdown_cell(f"## {heading}") for heading in changes.get("headings", HEADINGS)]
     cells.append(nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}))
-    cells += [nbformat.v4.new_code_cell(source) for source in changes.get("code", ["1"])]
+    seen = {"tags": changes.get("seen", [FRONT])}
+    cells += [nbformat.v4.new_code_cell(source, metadata=seen) for source in changes.get("code", ["1"])]
     cells[-1].update({key: value for key, value in changes.items() if key in ("outputs", "execution_count")})
     cells[-1].metadata.update(changes.get("cell", {}))
     return nbformat.v4.new_notebook(cells=cells, metadata=changes.get("notebook", {}))
@@ -109,6 +113,7 @@ def built(**changes: Any) -> nbformat.NotebookNode:
         ({"outputs": [nbformat.v4.new_output("stream", text="x")]}, "results of a run"),
         ({"cell": {"papermill": {}}}, "papermill"),
         ({"notebook": {"papermill": {}}}, "papermill"),
+        ({"seen": []}, "no code cell that an executive sees"),
     ],
 )
 def test_the_rules_see_what_breaks_them(changes: dict[str, Any], fault: str, tmp_path: Path) -> None:

@@ -106,22 +106,16 @@ def test_every_figure_keeps_its_words(document: str) -> None:
     assert "<figcaption>A line</figcaption>" in document
 
 
-def test_language_title_and_one_switch_for_the_code(document: str) -> None:
-    seen = Document(document)
-    assert ("html", {"lang": "fr"}) in seen.tags
+def test_language_and_title(document: str) -> None:
+    assert ("html", {"lang": "fr"}) in Document(document).tags
     assert "<title>Study &lt;b&gt; · 2026Q3</title>" in document
-    assert [attrs["id"] for tag, attrs in seen.tags if tag == "input"] == ["show-code"]
-    assert seen.all("for") == ["show-code"]
-    assert "details" not in {tag for tag, _ in seen.tags}
-    assert re.search(r"\.code \{ display: none", document)
-    assert ".switch:checked ~ main .code { display: block" in document
 
 
 def test_it_reads_on_a_phone_in_the_dark_and_on_paper(document: str) -> None:
     assert 'name="viewport" content="width=device-width' in document
     assert "prefers-color-scheme: dark" in document
     assert "@media print" in document
-    assert document.count("<table") == document.count('<div class="scroll" role="region"')
+    assert document.count("<table") == document.count('<div class="scroll" role="group"')
 
 
 def test_text_is_shown_as_text() -> None:
@@ -177,9 +171,13 @@ def test_html_beside_the_machine_form_is_shown() -> None:
     assert "<p>card</p>" in page(output({MIME: {}, "text/html": "<p>card</p>", "text/plain": "x"})).body
 
 
-def test_code_is_there_but_folded() -> None:
-    body = page().body
-    assert re.search(r'<pre class="code"[^>]*><code>.*1.*</pre>', body, re.S)
+def test_code_is_there_but_folded_twice() -> None:
+    single = page(output({"text/plain": "seen"}))
+    assert re.search(r'<details class="code-cell">.*<pre class="code"[^>]*><code>.*1.*</pre>', single.method, re.S)
+    assert "<pre>seen</pre>" in single.body
+    assert "code" not in single.body
+    text = publish.document([single], title="x")
+    assert text.index("seen") < text.index('<details class="method">') < text.index('<details class="code-cell">')
 
 
 def test_a_page_alone_has_its_own_title_and_no_contents() -> None:
@@ -200,13 +198,15 @@ def test_the_same_notebook_gives_the_same_bytes() -> None:
     assert publish.document([page()], title="x") == publish.document([page()], title="x")
 
 
-def test_parameters_and_provenance_are_folded_with_the_code() -> None:
-    cells = [
-        v4.new_markdown_cell(text) for text in ("# T", "## Parameters\n\nvalues", "## Data\n\nrows", "## Provenance")
-    ]
-    body = publish.render("04-x", v4.new_notebook(cells=cells)).body
-    assert body.count('class="words inside"') == 2
-    assert '<div class="words"><h2>Data</h2>' in body
-    style = publish.document([publish.Page("x", "T", body)], title="T")
-    assert ".inside { display: none; }" in style
-    assert ".switch:checked ~ main .inside { display: block; }" in style
+def test_tagged_cells_are_seen_at_once_and_the_others_unfold() -> None:
+    cells = [v4.new_markdown_cell(text) for text in ("# T", "## Question\n\nwhich", "## Checks\n\nrows")]
+    cells += [v4.new_code_cell(source) for source in ("first", "second")]
+    for cell in cells[3:]:
+        cell.outputs = [output({"text/plain": f"answer of the {cell.source}"})]
+    for cell in (cells[1], cells[4]):
+        cell.metadata["tags"] = [publish.FRONT]
+    made = publish.render("04-x", v4.new_notebook(cells=cells))
+    assert ("which" in made.body, "answer of the second" in made.body) == (True, True)
+    for behind in ("rows", "answer of the first", "Code"):
+        assert (behind in made.body, behind in made.method) == (False, True)
+    assert "answer of the second" not in made.method

@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 import icsat_helpers as ic
+from icsat_helpers import organisation as world
 from icsat_helpers import simulate
 from icsat_helpers.inference import slope
 
@@ -102,3 +103,19 @@ def test_what_makes_no_organisation_is_refused(changes, words):
 def test_other_sizes_load(tmp_path, units, people, periods):
     simulate.write(simulate.organisation(units=units, people=people, periods=periods, seed=7), tmp_path)
     assert len(ic.load(tmp_path).table("units")) == units
+
+
+def test_the_variance_shares_are_those_of_the_world():
+    """3,900 units: what is drawn has the variances that the shares are made of, within some three standard errors."""
+    effects = {**simulate.EFFECTS, "programme_recognition": 0.5}
+    what = world.draw_units(np.random.default_rng(1), 3900, 12, effects)
+    shares = simulate._shares(what, effects)
+    customer = (what.served - what.provider[what.users])[..., -1]
+    pair = customer - customer.mean(axis=1, keepdims=True)
+    drawn = {
+        "provider": what.provider[:, -1].var(),
+        "customer": customer.mean(axis=1).var() - pair.var() / 9,
+        "relationship": pair.var() * 10 / 9,
+    }
+    for name, value in drawn.items():
+        assert shares[name] / shares["relationship"] == pytest.approx(value / drawn["relationship"], rel=0.08)

@@ -1,0 +1,72 @@
+"""From plan to verdict: what a programme will be measured against, when an effect could be seen."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from icsat_helpers.adoption import Rollout
+from icsat_helpers.claims import Hypothesis
+from icsat_helpers.inference import Array
+from icsat_helpers.staggered import FEW
+from icsat_helpers.study import Study
+from icsat_helpers.words import number
+
+HORIZON = 40  # periods ahead that are looked at
+
+
+def noise(rollout: Rollout) -> float:
+    """Standard deviation of what units without the programme do net of unit and period, in one period."""
+    columns = np.arange(len(rollout.periods))
+    before = np.where(columns >= rollout.start[:, None], np.nan, rollout.clean)
+    n, t = np.nonzero(np.isfinite(before))
+    if not len(n):
+        return float("nan")
+    design = np.hstack([np.eye(len(before))[n], np.eye(len(columns))[t]])
+    fitted, _, rank, _ = np.linalg.lstsq(design, before[n, t], rcond=None)
+    residual = before[n, t] - design @ fitted
+    return float(np.sqrt(np.sum(residual**2) / (len(n) - rank))) if len(n) > rank else float("nan")
+
+
+def detectable(sigma: float, treated: int, controls: int, periods: Array) -> Array:
+    """Effect seen with 80% power after so many periods.
+
+    The mean of k periods after the start less the one before it, treated less controls, varies with
+    ``sigma^2 (1 + 1/k) (1/treated + 1/controls)`` if periods are independent; t with one degree fewer than treated
+    units, below `FEW` two fewer than all units.
+
+    Examples
+    --------
+    >>> detectable(0.1, 6, 30, np.array([1, 4])).round(3)
+    array([0.221, 0.175])
+    """
+    dof = treated - 1 if treated >= FEW else max(treated + controls - 2, 1)
+    se = sigma * np.sqrt((1 + 1 / periods) * (1 / treated + 1 / controls))
+    return se * float(stats.t.ppf(0.975, dof) + stats.t.ppf(0.80, dof))
+
+
+def outlook(study: Study, claim: Hypothesis, rollout: Rollout) -> str:
+    """What will be measured of a programme that has just started, against whom, and when an effect could be seen."""
+    latest = len(rollout.periods) - 1
+    treated = int((np.isfinite(rollout.start) & (rollout.start > 0)).sum()) + rollout.unseen
+    free = np.isinf(rollout.start) & (rollout.others > latest).all(axis=1) & np.isfinite(rollout.outcome[:, latest])
+    kind = "provider" if rollout.providers else "unit"
+    what = "what customers say of them, net of who answers" if rollout.providers else "how satisfied they are"
+    who = f"“{rollout.name}” has just started in {treated} {kind}{'s' if treated > 1 else ''}"
+    plan = f"{who}. Measured will be {what}, against {free.sum()} {kind}s that have started no programme"
+    smallest = claim.smallest_raw or claim.smallest_standardised * rollout.spread
+    sizes = detectable(noise(rollout), treated, max(int(free.sum()), 1), np.arange(1.0, HORIZON + 1))
+    if not free.any() or not np.isfinite(sizes).all():
+        return f"{plan}; whether an effect can be seen is not known yet"
+    large = np.flatnonzero(sizes <= smallest)
+    if not len(large):
+        return (
+            f"{plan}. An effect of {number(smallest)} points would hardly be seen with so few: what could be seen in "
+            f"four cases of five comes down to {number(float(sizes[-1]))} points; start it in more {kind}s"
+        )
+    start = rollout.periods[latest] if (rollout.start == latest).any() else study.t
+    return (
+        f"{plan}. An effect of {number(smallest)} points could be seen in four cases of five from "
+        f"{study.label(start + int(large[0]))} on, if ratings go on varying as they did, from one period to the next "
+        "independently"
+    )

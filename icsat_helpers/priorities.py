@@ -1,0 +1,247 @@
+"""What to fix first: how much each scale counts, against how good it is today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from icsat_helpers import charts
+from icsat_helpers.charts import Chart
+from icsat_helpers.drivers import Drivers, measured
+from icsat_helpers.health import level
+from icsat_helpers.listing import Page, listing, paragraphs, steps
+from icsat_helpers.scores import favourable_share, scales, unit_scores
+from icsat_helpers.shapley import Array
+from icsat_helpers.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SETTLED = 0.95  # of the draws in which one scale is ahead of another
+NARROW = 6.0  # per cent to each side of the map, so that small differences look small
+LEGIBLE = 0.075  # of the height that lies between two labels
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """A scale as a driver of one outcome.
+
+    Attributes
+    ----------
+    scale, outcome : str
+        The outcome in words.
+    share, low, high : float
+        Share of the outcome's variance that goes with the scale, 0 to 1.
+    relative : float
+        The same as a share of what all scales together account for.
+    favourable : float
+        Share of favourable answers to the scale in the reported period; NaN where it is not known.
+    proven : bool
+        Above what chance gives, and in the direction that a better scale goes with a better outcome.
+    later, self_reported : bool
+        Whether the outcome is of the next period; whether the same people answered both.
+    """
+
+    scale: str
+    outcome: str
+    share: float
+    low: float
+    high: float
+    relative: float
+    favourable: float
+    proven: bool
+    later: bool
+    self_reported: bool
+
+    @property
+    def urgency(self) -> float:
+        """Relative share times the room to improve (all of it where today's level is not known)."""
+        return self.relative * (1.0 if np.isnan(self.favourable) else 1 - self.favourable)
+
+
+def today(study: Study) -> pd.DataFrame:
+    """Share of favourable answers and mean of each scale in the reported period, by scale; hidden where too few.
+
+    Returns
+    -------
+    DataFrame
+        Index: scale; favourable, mean.
+    """
+    found, asked = {}, scales(study, "internal") if study.has("service_ratings") else {}
+    for scale in measured(study):
+        share = favourable_share(study, f"internal.{scale}").set_index("t") if scale in asked else pd.DataFrame()
+        enough = study.t in share.index and share.at[study.t, "people"] >= study.settings.minimum_group
+        means = level(study, f"internal.{scale}") if len(unit_scores(study, f"internal.{scale}")) else pd.DataFrame()
+        mean = means.loc[means["t"] == study.t, "value"].tolist() if len(means) else []
+        found[scale] = {"favourable": share.at[study.t, "share"] if enough else np.nan, "mean": (mean or [np.nan])[0]}
+    return pd.DataFrame.from_dict(found, orient="index", columns=["favourable", "mean"], dtype=float)
+
+
+def priorities(study: Study, found: list[Drivers]) -> list[Priority]:
+    """Scales by outcome, what to fix first at the top: proven before unproven, then by `Priority.urgency`."""
+    favourable = today(study)["favourable"]
+    result = []
+    for one in found:
+        if one.rows is None or one.importance is None:
+            continue
+        i, proven = one.importance, one.importance.proven & (one.importance.slope > 0)
+        for j, scale in enumerate(one.rows.scales):
+            relative = float(i.share[j] / i.r2) if i.r2 > 0 else 0.0
+            result.append(
+                Priority(
+                    scale, one.name, float(i.share[j]), float(i.low[j]), float(i.high[j]), relative,
+                    float(favourable[scale]), bool(proven[j]), one.rows.later, one.rows.self_reported,
+                )
+            )  # fmt: skip
+    return sorted(result, key=lambda p: (not p.proven, -p.urgency, p.outcome, p.scale))
+
+
+# ---------------------------------------------------------------- what a notebook shows
+
+
+def compared(found: list[Drivers]) -> Page:
+    """Which differences are compared for each outcome, or why there is nothing to compare."""
+    rows: list[tuple[Any, ...]] = []
+    for one in found:
+        if one.rows is None or one.importance is None:
+            rows.append((one.name, f"cannot be answered: {one.reason}", None, None, None))
+            continue
+        said = f"{one.rows.level}; self-reported" if one.rows.self_reported else one.rows.level
+        rows.append((one.name, said, one.importance.n_clusters, one.rows.n, one.importance.r2))
+    return listing(rows, ("outcome", "what is compared", "units", "rows", "share explained by all scales"))
+
+
+def told_apart(found: list[Drivers]) -> Page:
+    """How far scales that go together can be told apart, and how surely each is ahead of the next."""
+    rows: list[tuple[Any, ...]] = []
+    for one in found:
+        if one.rows is None or one.importance is None:
+            continue
+        i = one.importance
+        order = np.argsort(-i.share, kind="stable")
+        for j, after in zip(order, [*order[1:], None], strict=True):
+            ahead = (
+                f"{one.rows.scales[after]}, in {100 * i.ahead[j, after]:.0f} of 100 draws" if after is not None else ""
+            )
+            rows.append((one.name, one.rows.scales[j], i.vif[j], ahead))
+    if not rows:
+        return paragraphs("There is nothing to tell apart.")
+    return listing(rows, ("outcome", "scale", "variance inflation", "ahead of"))
+
+
+def table(ranked: list[Priority]) -> Page:
+    """The ranking, shares in per cent."""
+    if not ranked:
+        return paragraphs("No outcome of this study can be related to two or more scales.")
+    rows = [
+        (p.scale, p.outcome, *(_two(v) for v in (p.share, p.low, p.high)), _two(p.favourable),
+         "proven" if p.proven else "not proven")
+        for p in ranked
+    ]  # fmt: skip
+    return listing(rows, ("scale", "outcome", "share of the differences, %", "from", "to", "favourable, %", "driver"))
+
+
+def _two(share: float) -> float:
+    """Return per cent with two significant digits."""
+    return float(f"{100 * share:.2g}")
+
+
+def priority_map(study: Study, one: Drivers) -> Chart | Page:
+    """Importance against today's level: what is high and to the left is important and weak; hollow is not proven."""
+    if one.rows is None or one.importance is None:
+        return paragraphs(f"{one.name.capitalize()}: cannot be answered, {one.reason}.")
+    i, now = one.importance, today(study).loc[one.rows.scales]
+    known = now["favourable"].notna().all()
+    x = (100 * now["favourable"] if known else now["mean"]).to_numpy()
+    proven = i.proven & (i.slope > 0)
+    figure, axes = charts._axes(height=3.6)
+    axes.vlines(x, 100 * i.low, 100 * i.high, color=charts.FAINT, linewidth=5)
+    axes.plot(x, 100 * i.chance, "_", color=charts.ORANGE, markersize=14, label="what chance gives")
+    for flag, fill, label in ((True, charts.BLUE, "proven"), (False, "white", "not proven")):
+        if (proven == flag).any():
+            axes.plot(x[proven == flag], 100 * i.share[proven == flag], "o", color=charts.BLUE, markerfacecolor=fill,
+                      markersize=8, label=label)  # fmt: skip
+    axes.set(xlabel="Favourable answers, per cent" if known else "Mean score", ylabel=f"Share in {one.name}, per cent",
+             ylim=(0, 1.08 * 100 * i.high.max()))  # fmt: skip
+    middle, reach = (x.min() + x.max()) / 2, max(0.8 * np.ptp(x), NARROW if known else 0.0) or 1.0
+    axes.set_xlim(middle - reach, middle + reach)
+    names = [
+        scale[:30].replace("$", r"\$") + ("" if proven[j] else " (not proven)")
+        for j, scale in enumerate(one.rows.scales)
+    ]
+    _label(axes, x, 100 * i.share, names)
+    axes.text(0.01, 0.98, "important and weak", transform=axes.transAxes, va="top", color=charts.SOFT, style="italic")
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    said = [
+        f"{scale} {100 * i.share[j]:.1f}% ({100 * i.low[j]:.1f} to {100 * i.high[j]:.1f}), "
+        + ("" if proven[j] else "not ")
+        + "proven"
+        + (f", {x[j]:.0f}% favourable" if known else "")
+        for j, scale in enumerate(one.rows.scales)
+    ]
+    return Chart(figure, f"What goes with {one.name}, as a share of its differences: {'; '.join(said)}.")
+
+
+def _label(axes: Axes, x: Array, y: Array, names: list[str]) -> None:
+    """Write names beside their dots, from the bottom up, none over another."""
+    gap, at = LEGIBLE * axes.get_ylim()[1], -np.inf
+    aside = 0.03 * np.ptp(axes.get_xlim())
+    for j in np.argsort(y, kind="stable"):
+        at = max(y[j], at + gap)
+        line = {"arrowstyle": "-", "color": charts.FAINT}
+        axes.annotate(names[j], (x[j], y[j]), (x[j] + aside, at), va="center", fontsize=9, arrowprops=line)
+
+
+def advice(found: list[Drivers], ranked: list[Priority]) -> Page:
+    """The one or two scales to fix first and why; that nothing is proven where nothing is."""
+    proven = [p for p in ranked if p.proven]
+    if not ranked:
+        return paragraphs("To answer it, the study needs answers to two or more scales, and an outcome beside them.")
+    if not proven:
+        return paragraphs(
+            "Nothing is proven: no scale goes with an outcome more than chance gives. Do not pick one by this page; "
+            "more periods, units or answers would settle it."
+        )
+    urgency = pd.Series([p.urgency for p in proven], [p.scale for p in proven]).groupby(level=0).sum()
+    first = urgency.sort_index().sort_values(ascending=False, kind="stable").index[:2].tolist()
+    lowest = min(ranked, key=lambda p: (p.favourable, p.scale)).scale
+    said = [_why(scale, [p for p in proven if p.scale == scale], scale == lowest) for scale in first]
+    open_ = sorted({p.outcome for p in ranked} - {p.outcome for p in proven})
+    if len(first) == 2 and not _settled(found, *first):
+        said.append(
+            f"Whether {first[0]} counts for more than {first[1]} is not settled: begin with the easier of the two."
+        )
+    if open_:
+        said.append(f"For {_and(open_)} no scale is proven to count; that is not the same as none does.")
+    return steps(said) if len(said) > 1 else paragraphs(*said)
+
+
+def _why(scale: str, proven: list[Priority], lowest: bool) -> str:
+    """Say what is better where a scale is better, and how good it is today."""
+    parts = []
+    for later in (False, True):
+        names = [p.outcome + (" (self-reported)" if p.self_reported else "") for p in proven if p.later == later]
+        if names:
+            parts.append(f"{_and(names)} {'is' if len(names) == 1 else 'are'} higher" + " a period later" * later)
+    share = proven[0].favourable
+    if not np.isnan(share):
+        parts.append(f"{100 * share:.0f}% of its answers are favourable" + ", fewer than of any other scale" * lowest)
+    return f"Improve {scale}: where it is rated higher, {'; '.join(parts)}."
+
+
+def _settled(found: list[Drivers], one: str, other: str) -> bool:
+    """Whether a scale is surely ahead of another in every outcome that has both."""
+    both = [d for d in found if d.rows is not None and {one, other} <= set(d.rows.scales)]
+    ahead = [
+        d.importance.ahead[d.rows.scales.index(one), d.rows.scales.index(other)]
+        for d in both
+        if d.rows is not None and d.importance is not None
+    ]
+    return all(share >= SETTLED for share in ahead)
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
