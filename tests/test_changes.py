@@ -67,14 +67,14 @@ def grown(tmp_path):
 
 
 def test_new_rows_are_no_revision_and_a_revised_row_is_one(grown):
-    recorded = origins.fingerprints(ic.load(grown(4), "2024"))
+    recorded = fingerprints.of_tables(ic.load(grown(4), "2024").tables)
     assert changes.revised(ic.load(grown(4)), recorded) == []
     assert changes.revised(ic.load(grown(5)), recorded) == ["unit_scores"]
     assert changes.revised(ic.load(grown(4)), {}) is None
 
 
 def test_a_period_that_is_gone_is_a_revision(grown):
-    recorded = origins.fingerprints(ic.load(grown(4), "2024"))
+    recorded = fingerprints.of_tables(ic.load(grown(4), "2024").tables)
     study = ic.load(grown(4))
     path = study.folder / "unit_scores.csv"
     lines = [line for line in path.read_text().splitlines() if not line.startswith("2024")]
