@@ -70,7 +70,7 @@ def test_a_sheet_without_gaps_is_preferred(tmp_path):
 
 def test_habits_of_a_person_do_not_reject_a_true_model(tmp_path):
     """All sheets of a person taken for different people would: the reason for drawing one."""
-    study = ic.load(written(tmp_path, ratings(seed=3, people=300, providers=14, habit=0.9, loading=0.4)))
+    study = ic.load(written(tmp_path, ratings(seed=4, people=300, providers=14, habit=0.9, loading=0.4)))
     scales = ic.scores.scales(study, "internal")
     everything = cfa([moments(study.table("service_ratings"), ITEMS)], scales)
     drawn = measurement.instrument(study, "internal").fit
