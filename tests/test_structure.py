@@ -196,10 +196,31 @@ def test_a_search_without_end_is_said():
     assert math.isnan(fit.indices.cfi)
 
 
-def test_scales_of_two_items_that_have_nothing_in_common_are_not_determined():
-    fit = cfa([correlated(0.5, 0, 0, 0, 0, 0.5)], {"x": ["a", "b"], "y": ["c", "d"]})
+@pytest.mark.parametrize(("one", "other"), [(0.5, 0.5), (0.3, 0.2), (0.4, 0.5), (0.6, 0.2)])
+def test_scales_of_two_items_that_have_nothing_in_common_are_not_determined(one, other):
+    fit = cfa([correlated(one, 0, 0, 0, 0, other)], {"x": ["a", "b"], "y": ["c", "d"]})
     assert "the answers do not determine every loading" in fit.problems
     assert np.isnan(fit.loadings_se).all()
+
+
+def test_parameters_without_covariances_are_never_the_answer():
+    model = Model([Moments(90, np.zeros(3), np.eye(3))], np.zeros(3, int), "configural")
+    x = model.start()
+    x[model.index[0][model.cuts[1]]] = -1.0  # the variance of the first item's error
+    assert model.discrepancy(x)[0] == math.inf
+    assert model.information(x).tolist() == np.eye(9).tolist()
+
+
+@pytest.mark.parametrize("signs", [(1, 1, -1), (-1, -1, 1), (1, -1, -1), (-1, 1, 1)])
+def test_a_scale_points_where_most_of_its_items_do(signs):
+    """Whatever sign the search ends with; the other scale's correlation turns with it."""
+    root = np.outer(np.array([*signs, 1, 1, 1]) * [0.5, 0.6, 0.9, 0.7, 0.7, 0.7], [1, 1])[:, 0]
+    cov = np.outer(root, root) * np.where(np.equal.outer(np.arange(6) < 3, np.arange(6) < 3), 1, 0.4)
+    np.fill_diagonal(cov, 1)
+    fit = cfa([Moments(300, np.zeros(6), cov)], {"x": ["a", "b", "c"], "y": ["d", "e", "f"]})
+    turned = 1 if root[:3].sum() > 0 else -1
+    assert fit.loadings[0] == pytest.approx([*turned * root[:3], *root[3:]], abs=1e-4)
+    assert fit.correlations[0, 1, 0] == pytest.approx(turned * 0.4, abs=1e-4)
 
 
 @pytest.mark.parametrize(
