@@ -14,7 +14,7 @@ from statsmodels.multivariate.factor import Factor
 
 from icsat_helpers.inference import NotEstimable
 from icsat_helpers.likelihood import LEVELS, Model, Moments, moments
-from icsat_helpers.structure import cfa
+from icsat_helpers.structure import _correlations, _reported, cfa
 
 ABILITIES = {
     "visual": ["visual", "cubes", "flags"],
@@ -211,16 +211,19 @@ def test_parameters_without_covariances_are_never_the_answer():
     assert model.information(x).tolist() == np.eye(9).tolist()
 
 
-@pytest.mark.parametrize("signs", [(1, 1, -1), (-1, -1, 1), (1, -1, -1), (-1, 1, 1)])
-def test_a_scale_points_where_most_of_its_items_do(signs):
-    """Whatever sign the search ends with; the other scale's correlation turns with it."""
-    root = np.outer(np.array([*signs, 1, 1, 1]) * [0.5, 0.6, 0.9, 0.7, 0.7, 0.7], [1, 1])[:, 0]
-    cov = np.outer(root, root) * np.where(np.equal.outer(np.arange(6) < 3, np.arange(6) < 3), 1, 0.4)
-    np.fill_diagonal(cov, 1)
-    fit = cfa([Moments(300, np.zeros(6), cov)], {"x": ["a", "b", "c"], "y": ["d", "e", "f"]})
-    turned = 1 if root[:3].sum() > 0 else -1
-    assert fit.loadings[0] == pytest.approx([*turned * root[:3], *root[3:]], abs=1e-4)
-    assert fit.correlations[0, 1, 0] == pytest.approx(turned * 0.4, abs=1e-4)
+def test_a_scale_points_where_most_of_its_items_do():
+    """Whatever sign the search ends with; correlations and latent means turn with it."""
+    rng = np.random.default_rng(8)
+    model = Model(two_groups(rng), np.array([0, 0, 0, 1, 1, 1]), "scalar")
+    x = model.start() + rng.uniform(0, 0.2, len(model.start()))
+    turned = x.copy()
+    for index in model.index:
+        free = [place for place in index[[0, 1, 2, 7, 21]] if place >= 0]  # its loadings, covariance, mean
+        turned[free] = -x[free]
+    assert model.discrepancy(turned)[0] == pytest.approx(model.discrepancy(x)[0])
+    assert _reported(model, turned) == pytest.approx(_reported(model, x), nan_ok=True)
+    assert _correlations(model, turned) == pytest.approx(_correlations(model, x))
+    assert (_reported(model, turned)[:, :6] > 0).all()
 
 
 @pytest.mark.parametrize(
