@@ -15,7 +15,7 @@ from icsat_helpers.evidence import Finding, conclude, not_estimable, number, p_t
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.outlook import outlook
 from icsat_helpers.sensitivity import SIGNIFICANT
-from icsat_helpers.staggered import Randomised, over_treated
+from icsat_helpers.staggered import SAME, Randomised, over_treated
 from icsat_helpers.study import Study
 
 
@@ -91,7 +91,7 @@ def finding(claim: Hypothesis, effect: Effect) -> Finding:
     first = effect.rollouts[0]
     spread = first.spread
     low, high = effect.estimate.interval()
-    if not (np.isfinite([low, high]).all() and low < high and spread > 0):
+    if not (np.isfinite([low, high]).all() and high - low > SAME and spread > SAME):
         return not_estimable(claim, "the ratings do not vary, or too few units started it to be told from chance")
     people = [r.people.get(FOLLOWED) for r in effect.rollouts]
     judged = conclude(

@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 FEW = 6  # treated units below which the leave-one-unit-out interval is not to be relied on
 DRAWS, SEED = 999, 20260930
 EXACT = 3000  # arrangements up to which all are gone through
-SAME = 1e-9
+SAME = 1e-9  # of what rounding leaves
 
 
 @dataclass(frozen=True, slots=True)
