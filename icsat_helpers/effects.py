@@ -10,8 +10,9 @@ import numpy as np
 from icsat_helpers.adoption import Rollout
 from icsat_helpers.evidence import number, p_text
 from icsat_helpers.inference import Array, Estimate
+from icsat_helpers.randomisation import Randomised, paired, randomised, rearranged
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row, left_out
-from icsat_helpers.staggered import FEW, Randomised, group_time, imputed, over_treated, paired, randomised, rearranged
+from icsat_helpers.staggered import FEW, group_time, imputed, over_treated
 
 PLACEBOS = (2, 4)  # periods by which a pretended start comes too early
 

@@ -247,7 +247,7 @@ def test_a_programme_that_has_just_started_is_planned(aggregates):
     assert [found[name].verdict for name in ("H7", "H7.training")] == ["not_estimable"] * 2
     said = found["H7.training"].sentence
     assert said.startswith("Too early to say: “training” has just started in 6 units.")
-    assert "against 18 units that have started no programme" in said
+    assert "against 18 units without a programme" in said
     assert re.search(r"could be seen in four cases of five from 20(09|1\d) on", said)
     assert found["H7.training"].reason in said
     assert found["H7"].sentence == said
@@ -256,6 +256,13 @@ def test_a_programme_that_has_just_started_is_planned(aggregates):
     noisy = judge(aggregates(LATE, noise=0.3))["H7.training"].sentence
     assert "would hardly be seen with so few" in noisy
     assert judge(aggregates([*LATE[:1], (7, "training", PERIODS - 2)]))["H7.training"].verdict != "not_estimable"
+
+
+def test_the_plan_counts_in_the_surveys_own_rhythm(aggregates):
+    study = aggregates([(unit, "training", 8) for unit in range(6)], noise=0.005)
+    scores = study.tables["unit_scores"]
+    study.tables["unit_scores"] = scores[scores["t"] % 2 == 0]  # every second year: 2000 to 2008
+    assert "in four cases of five from 2010 on" in judge(study)["H7.training"].sentence
 
 
 def test_the_quarter_is_when_power_reaches_four_in_five():
