@@ -68,8 +68,8 @@ def outlook(study: Study, claim: Hypothesis, rollout: Rollout) -> str:
     step = int(np.median(np.diff(rollout.periods))) if latest else 1
     when = study.label(start + step * max(int(large[0]), FEWEST_PERIODS - 1))
     return (
-        f"{plan}. An effect of {number(smallest)} points could be seen in four cases of five from {when} on, if ratings "
-        "go on varying as they did, from one period to the next independently"
+        f"{plan}. An effect of {number(smallest)} points could be seen in four cases of five from {when} on, if "
+        "ratings go on varying as they did, from one period to the next independently"
     )
 
 
