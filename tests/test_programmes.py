@@ -125,6 +125,21 @@ def test_all_together_are_weighted_by_their_units(aggregates):
     assert {"imputation estimator", "against units that never start it"} <= rows
 
 
+def test_differences_between_programmes_are_no_noise(aggregates):
+    """One programme works, the other harms; the interval of all together does not widen by that."""
+    starts = EIGHT + [(unit, "feedback", 5) for unit in range(8, 16)]
+    study = aggregates(starts)
+    alike = judge(study)["H7"]
+    for name, sign in (("training", 1.0), ("feedback", -1.0)):
+        table = study.tables["programmes"].groupby("programme").get_group(name).set_index("unit_id")["started_t"]
+        scores = study.tables["unit_scores"]
+        after = scores["t"] >= scores["unit_id"].map(table).fillna(9999)
+        study.tables["unit_scores"] = scores.assign(value=scores["value"] + sign * after)
+    apart = judge(study)["H7"]
+    assert apart.estimate == pytest.approx(alike.estimate, abs=1e-9)
+    assert apart.ci_high - apart.ci_low == pytest.approx(alike.ci_high - alike.ci_low, abs=1e-9)
+
+
 def test_another_programme_does_not_pass_for_this_one(aggregates):
     """Idle controls start feedback, which works; training, which does nothing, must not look harmful."""
     starts = [(unit, "training", 3) for unit in range(8)]
