@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from icsat_helpers import answers
+from icsat_helpers.draft import Draft
 from icsat_helpers.periods import period_end, period_label, period_number
+from icsat_helpers.problems import Problem
 from icsat_helpers.schemas import ADDED, MERGED_ON
 from icsat_helpers.settings import Item
-from icsat_helpers.sources import TEXT, Problem
+from icsat_helpers.sources import TEXT
 from icsat_helpers.study import Study, StudyError, find
-from icsat_helpers.tables import Draft, read
+from icsat_helpers.tables import read
 
 PERIOD_TABLES = ("service_ratings", "unit_scores", "morale")
 """The tables that say which periods a study has; the latest is that of the first with rows."""
@@ -57,8 +59,8 @@ def load(folder: str | Path, period: str | int = "", site: str = "") -> Study:
 
 
 def check(folder: str | Path) -> list[Problem]:
-    """Return every problem of a study; none means that `load` would succeed."""
-    return _prepared(folder, "", "")[0].problems
+    """Return every problem of a study, the most harmful first; none means that `load` would succeed."""
+    return sorted(_prepared(folder, "", "")[0].problems, key=lambda problem: problem.harm)
 
 
 def _prepared(folder: str | Path, period: str, site: str) -> tuple[Draft, int, dict[str, pd.DataFrame]]:

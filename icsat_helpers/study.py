@@ -9,17 +9,17 @@ from typing import Any
 import pandas as pd
 
 from icsat_helpers.periods import period_label, period_number
+from icsat_helpers.problems import Problem
 from icsat_helpers.schemas import ADDED, DTYPES, kinds
 from icsat_helpers.settings import Settings
-from icsat_helpers.sources import Problem
 
 
 class StudyError(ValueError):
-    """A study that cannot be used; `problems` are all that was found, ``str()`` lists them one a line."""
+    """A study that cannot be used; `problems` are all, the most harmful first; ``str()`` is one a line."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.harm))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 @dataclass(frozen=True, slots=True)
