@@ -61,15 +61,15 @@ def sha256(cells: Cells) -> str:
 def _postgres(address: str, query: str) -> Answer:
     import sqlalchemy
 
-    url = sqlalchemy.make_url(address.replace("postgres:", "postgresql:", 1)).set(drivername="postgresql+psycopg")
+    url = sqlalchemy.make_url(re.sub("^postgres:", "postgresql:", address)).set(drivername="postgresql+psycopg")
     # Prepared at once, for the server prepares one statement only: none can follow that ends the transaction.
     careful = {"connect_timeout": 10, "prepare_threshold": 0}
     engine = sqlalchemy.create_engine(url, connect_args=careful, poolclass=sqlalchemy.NullPool)
     with engine.connect().execution_options(postgresql_readonly=True, no_parameters=True) as connection:
         connection.exec_driver_sql(f"set local statement_timeout = {int(1000 * SECONDS)}")
-        result = connection.exec_driver_sql(query)
-        if not result.returns_rows:
-            raise Unreadable("a query that returns rows")
+        # A cursor reads; nothing else, such as a copy to a file or program of the server, can be declared as one.
+        connection.exec_driver_sql(f"declare answer no scroll cursor for {query}")
+        result = connection.exec_driver_sql("fetch all from answer")
         return list(result.keys()), [tuple(row) for row in result]
 
 
@@ -117,9 +117,9 @@ def _expected(error: Exception, address: str, variable: str) -> str:
         words = str(cause).splitlines()[0]
     secrets = [part for part in re.split(r"[:/@?&=]+", address)[1:] if len(part) > 3]
     words = type(cause).__name__ if any(secret in words for secret in secrets) else words
-    if not state and words == "OperationalError":
-        return f"a database that answers at the address in the environment variable {variable}"
-    return f"a question that the database answers; it says: {clipped(words, 120)}"
+    return (
+        f"an answer of the database at the address in the environment variable {variable}; found {clipped(words, 120)}"
+    )
 
 
 def _text(value: Any) -> str | None:

@@ -131,7 +131,7 @@ def _label(draft: Draft, found: Raw) -> None:
             codes = _known(draft, found, items[column], codes)
         elif kinds(found.table).get(column) in (None, "number", "date"):
             continue
-        found.frame[column] = texts.map(codes).fillna(texts).astype(TEXT)
+        found.frame[column] = texts.map({text: codes.get(text, text) for text in texts.dropna().unique()}).astype(TEXT)
 
 
 def _known(draft: Draft, found: Raw, item: Item, codes: dict[str, str]) -> dict[str, str]:

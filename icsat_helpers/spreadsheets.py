@@ -126,6 +126,8 @@ def as_text(value: Any) -> str | None:
     >>> as_text(3.0), as_text(datetime.datetime(2026, 3, 31)), as_text("")
     ('3', '2026-03-31', None)
     """
+    if value is None:
+        return None
     if isinstance(value, datetime.datetime):
         text = value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
     elif isinstance(value, bool):
