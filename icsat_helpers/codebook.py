@@ -19,6 +19,7 @@ _KINDS = {
     "number": "number",
     "date": "date",
 }
+_NO_CODE = "<style>.switch, .switch-label { display: none; }</style>"
 
 
 def page(study: Study) -> str:
@@ -27,7 +28,7 @@ def page(study: Study) -> str:
     Ranges are those a column may have, periods those it has; nothing is said of columns with fewer rows than the
     smallest group that may be published.
     """
-    parts = [f"<p>Up to {study.period}. Answers are brought to {_range(study.settings)}.</p>"]
+    parts = [f"{_NO_CODE}<p>Up to {study.period}. Answers are brought to {_range(study.settings)}.</p>"]
     for table in [name for name in TABLES if study.has(name)]:
         rows = [_column(study, table, name) for name in study.table(table) if name not in ADDED.get(table, {})]
         told = f"{len(study.table(table))} rows" if _enough(study, table) else "too few rows to describe"
@@ -47,7 +48,7 @@ def _column(study: Study, table: str, name: str) -> tuple[str, str, str, str]:
     values, item = study.table(table)[name], study.settings.items.get(name)
     missing = f"{100 * values.isna().mean():.1f}%" if _enough(study, table) else ""
     if item is not None and item.table == table:
-        words = " / ".join(item.text.values()) or "an item"
+        words = " / ".join(item.text.values()) or study.words.get(table, {}).get(name, "an item")
         turned = "; turned, for it is worded the other way" if item.reversed else ""
         return name, f"{words} (scale {item.scale}{turned})", _range(item), missing
     kind = _KINDS.get(kinds(table).get(name, ""), "not used, passed through as it is")

@@ -36,6 +36,8 @@ class Study:
         One row a change: table, rule, column, rows, what.
     sha256
         Of the bytes of each table's files, and of ``study.toml``.
+    words
+        The questions behind columns, by table, where a file says them.
     derived
         Scores computed once, by name; never to be changed by who reads them.
     """
@@ -47,6 +49,7 @@ class Study:
     site: str
     changes: pd.DataFrame
     sha256: dict[str, str]
+    words: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
     derived: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @property
