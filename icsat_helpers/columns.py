@@ -15,6 +15,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T ].+)?")
 _COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 _POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+")
+_NUMERAL = re.compile(r"[+-]?[0-9]*[.,][0-9]+")
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 
 
@@ -76,19 +77,21 @@ def _whole(text: str) -> str:
     return re.sub(r"^(-?[1-9][0-9]*|0)\.0+$", r"\1", text)
 
 
-def decimal_mark(texts: set[str]) -> str:
+def decimal_mark(texts: set[str], separator: str) -> str:
     """Return the decimal mark of a file's numbers: ``,`` or ``.``, "" where there is none, "?" where it can't be told.
 
-    It is told by numbers that can be read in one way only: 1,25 and 0,125 can, 1,250 may be a thousand.
+    The mark of a file with semicolons is usually the comma, of one with tabs the point. The other one is taken where a
+    number can be read in one way only, as 1.25 and 0.125 can: 1.250 may be a thousand.
 
     Examples
     --------
-    >>> decimal_mark({"4", "3,5", "1,250"}), decimal_mark({"1,250"}), decimal_mark({"3,5", "3.5"})
+    >>> decimal_mark({"4", "3,5"}, ";"), decimal_mark({"1.250"}, ";"), decimal_mark({"3,5", "3.5"}, ";")
     (',', '?', '?')
     """
-    commas, points = ({text for text in texts if mark.fullmatch(text)} for mark in (_COMMA, _POINT))
-    if not commas and not points:
-        return ""
-    if (commas and points) or all(_MAYBE_THOUSANDS.fullmatch(text) for text in commas | points):
-        return "?"
-    return "," if commas else "."
+    marks = {mark for mark, form in ((",", _COMMA), (".", _POINT)) if any(form.fullmatch(text) for text in texts)}
+    if len(marks) != 1:
+        return "?" if marks else ""
+    mark = marks.pop()
+    usual = "," if separator == ";" else "."
+    told = any(_NUMERAL.fullmatch(text) and not _MAYBE_THOUSANDS.fullmatch(text) for text in texts)
+    return mark if mark == usual or told else "?"

@@ -30,7 +30,7 @@ class Cells:
     """What a reader finds in a file: names, columns of text (None is empty), and the row number of each row.
 
     `words` are the questions behind column names; `labels` the labels of a column's codes; `notes` what else is
-    to be said of it: rule, column, rows, what.
+    to be said of it: rule, column, rows, what; `separator` what stands between the cells of delimited text.
     """
 
     names: list[str]
@@ -39,7 +39,7 @@ class Cells:
     words: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[tuple[str, str, int, str]] = field(default_factory=list)
-    decimal_comma: bool = False
+    separator: str = ","
 
 
 def read(module: str, data: bytes, **options: str) -> Cells:

@@ -112,7 +112,7 @@ def read(data: bytes) -> Cells:
         notes.append(("encoding", "", len(rows), f"read as {encoding.upper().replace('WINDOWS', 'Windows')} text"))
     if separator != ",":
         notes.append(("separator", "", len(rows), f"columns separated by {SEPARATORS.get(separator, repr(separator))}"))
-    return Cells(header, columns, rows + bool(told), notes=notes, decimal_comma=separator != ",")
+    return Cells(header, columns, rows + bool(told), notes=notes, separator=separator)
 
 
 def _separator(text: bytes) -> str:

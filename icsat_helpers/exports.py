@@ -30,7 +30,7 @@ class Sheet:
     words: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
-    decimal_comma: bool = False
+    separator: str = ","
     answered: str = ""
 
     def without(self, rows: pd.Series, rule: str, what: str) -> Sheet:

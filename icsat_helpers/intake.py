@@ -155,15 +155,19 @@ def _point(draft: Draft, found: Raw) -> None:
     """Write decimal commas as points, in the numbers of files that may hold them."""
     items = {item.name for item in draft.settings.items_of(found.table)}
     numbers = [name for name in found.frame if name in items or kinds(found.table).get(name) == "number"]
-    for file in np.flatnonzero(found.decimal_comma):
+    for file, separator in enumerate(found.separators):
+        if separator == ",":
+            continue
         rows = found.file == file
-        mark = decimal_mark({text for name in numbers for text in found.frame.loc[rows, name].dropna().unique()})
+        there = {text for name in numbers for text in found.frame.loc[rows, name].dropna().unique()}
+        mark = decimal_mark(there, separator)
+        doubtful = "," if any("," in text for text in there) else "."
         for name in numbers if mark in (",", "?") else ():
             texts = found.frame[name]
-            commas = rows & texts.str.fullmatch(r"[+-]?[0-9]*,[0-9]+").fillna(False).to_numpy(dtype=bool)
+            marked = rows & texts.str.fullmatch(rf"[+-]?[0-9]*[{doubtful}][0-9]+").fillna(False).to_numpy(dtype=bool)
             if mark == ",":
-                found.frame[name] = texts.where(~commas, texts.str.replace(",", ".", regex=False))
-            elif commas.any():
-                at = np.flatnonzero(commas)
+                found.frame[name] = texts.where(~marked, texts.str.replace(",", ".", regex=False))
+            elif marked.any():
+                at = np.flatnonzero(marked)
                 expected = "one decimal mark in the file's numbers, that can't be taken for one of thousands"
                 draft.problems.append(found.problem(name, at, expected, texts.iloc[at[:100]]))

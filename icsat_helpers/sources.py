@@ -31,7 +31,7 @@ class Raw:
     """A table as its files hold it: text columns (n rows), and for each row its file and row number (n,).
 
     `labels` are those of a column's codes, `words` the questions behind columns, `notes` what is to be said of the
-    files: rule, column, rows, what. `decimal_comma` says of each file whether a comma may stand in its numbers.
+    files: rule, column, rows, what. `separators` are what stands between the cells of each file.
     `answered` is the column that tells when somebody answered, in a survey export.
     """
 
@@ -44,7 +44,7 @@ class Raw:
     words: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: tuple[tuple[str, str, int, str], ...] = ()
-    decimal_comma: tuple[bool, ...] = (False,)
+    separators: tuple[str, ...] = (",",)
     answered: str = ""
 
     def problem(
@@ -109,7 +109,7 @@ def as_sheet(cells: Cells) -> exports.Sheet:
         raise Unreadable("each column name once", row="row 1", column=twice or "''")
     frame = pa.table([arrays[i] for i in named], names=names).to_pandas(types_mapper={pa.string(): TEXT}.get)
     rows = np.asarray(cells.rows, dtype=np.int64)
-    return exports.Sheet(frame, rows, cells.words, cells.labels, list(cells.notes), cells.decimal_comma)
+    return exports.Sheet(frame, rows, cells.words, cells.labels, list(cells.notes), cells.separator)
 
 
 def assembled(table: str, parts: Sequence[exports.Sheet], names: tuple[str, ...], sha256: str) -> Raw:
@@ -125,9 +125,11 @@ def assembled(table: str, parts: Sequence[exports.Sheet], names: tuple[str, ...]
             labels[column] = labels.get(column, {}) | codes
     file = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
     notes = tuple(note for part in parts for note in part.notes)
-    decimal = tuple(part.decimal_comma for part in parts)
+    separators, answered = tuple(part.separator for part in parts), parts[0].answered
     rows = np.concatenate([part.rows for part in parts])
-    return Raw(table, frame.astype(TEXT), names, file, rows, sha256, words, labels, notes, decimal, parts[0].answered)
+    return Raw(
+        table, frame.astype(TEXT), names, file, rows, sha256, words, labels, notes, separators, parts[0].answered
+    )
 
 
 def _name(path: Path, folder: Path) -> str:

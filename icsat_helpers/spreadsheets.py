@@ -9,6 +9,7 @@ import datetime
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree
@@ -100,8 +101,10 @@ def _sheet_xml(data: bytes, sheet: str) -> bytes:
             relations = ElementTree.fromstring(book.read("xl/_rels/workbook.xml.rels"))
             target = next(each.get("Target", "") for each in relations if each.get("Id") == relation)
             return book.read(target.lstrip("/") if target.startswith("/") else f"xl/{target}")
-    except (KeyError, StopIteration, ElementTree.ParseError, zipfile.BadZipFile, NotImplementedError):
+    except (KeyError, StopIteration):  # of another kind, .ods or .xlsb
         return b""
+    except (ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        raise Unreadable("a workbook that a spreadsheet can open") from None
 
 
 def _table(rows: list[list[str | None]], numbers: list[int]) -> Cells:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from icsat_helpers import delimited
+from icsat_helpers.clean import check, load
 from icsat_helpers.columns import decimal_mark
 from icsat_helpers.problems import Unreadable
 
@@ -100,27 +101,47 @@ def test_the_encoding_is_found_out_and_said(encoding, said):
 )
 def test_the_separator_is_found_out_and_said(data, said):
     cells = delimited.read(data)
-    assert cells.columns[1][0].as_py() == "2,5" and cells.decimal_comma
+    assert cells.columns[1][0].as_py() == "2,5" and cells.separator != ","
     assert [note[3] for note in cells.notes] == [f"columns separated by {said}"]
     assert cells.rows[0] == (3 if data.startswith(b"sep") else 2)
 
 
 @pytest.mark.parametrize(
-    ("texts", "mark"),
+    ("texts", "separator", "mark"),
     [
-        ({"4", "Agree"}, ""),
-        ({"4", "3,5"}, ","),
-        ({"0,125", "1,250"}, ","),
-        ({"3.5", "4"}, "."),
-        ({"1,250"}, "?"),
-        ({"1.250"}, "?"),
-        ({"3,5", "3.5"}, "?"),
-        ({"1.250", "3,5"}, "?"),
-        ({"teils, teils", "1.2.3"}, ""),
+        ({"4", "Agree"}, ";", ""),
+        ({"4", "3,5"}, "\t", ","),
+        ({"0,125", "1,250"}, "\t", ","),
+        ({"3.5", "4"}, ";", "."),
+        ({"1,250"}, "\t", "?"),
+        ({"1,250"}, ";", ","),
+        ({"1.250"}, "\t", "."),
+        ({"1.250"}, ";", "?"),
+        ({"3,5", "3.5"}, ";", "?"),
+        ({"1.250", "3,5"}, ";", "?"),
+        ({"teils, teils", "1.2.3"}, ";", ""),
     ],
 )
-def test_a_decimal_mark_is_told_or_not_told(texts, mark):
-    assert decimal_mark(texts) == mark
+def test_a_decimal_mark_is_told_or_not_told(texts, separator, mark):
+    assert decimal_mark(texts, separator) == mark
+
+
+def test_decimal_commas_are_numbers_and_doubtful_ones_are_named(tmp_path):
+    toml = 'contract = 1\n[study]\nname = "S"\n'
+    head = "period;unit_id;score;recommend\n"
+    for rows, found in {
+        "2026Q1;it;4,125;10\n2026Q1;hr;3;1\n": [],
+        "2026Q1;it;4,5;10\n2026Q1;hr;3.5;1\n": ["column score, row 2: found '4,5', expected one decimal mark"],
+        "2026Q1;it;1.250;10\n": ["column score, row 2: found '1.250', expected one decimal mark"],
+        "2026Q1;it;1.250,5;10\n": ["column score, row 2: found '1.250,5', expected a number"],
+    }.items():
+        (tmp_path / "external_ratings.csv").write_text(head + rows)
+        (tmp_path / "morale.csv").write_text("period,unit_id\n2026Q1,it\n")
+        (tmp_path / "study.toml").write_text(toml)
+        said = [str(problem) for problem in check(tmp_path)]
+        assert len(said) >= len(found) and all(any(part in line for line in said) for part in found), said
+    (tmp_path / "external_ratings.csv").write_text(head + "2026Q1;it;4,125;10\n")
+    assert load(tmp_path).table("external_ratings")["score"].tolist() == [4.125]
 
 
 def test_plain_and_strict_reading_agree(monkeypatch):
