@@ -14,6 +14,8 @@ def read(data: bytes) -> Cells:
     """Read Parquet; numbers, dates and categories become the text a CSV file would hold."""
     try:
         table = parquet.read_table(pa.BufferReader(data))
+        table.validate(full=True)  # text that is no UTF-8, for one
+        table = table.replace_schema_metadata(None)
     except (pa.ArrowException, OSError, ValueError):
         raise Unreadable("a Parquet file") from None
     names, columns = [name.strip() for name in table.column_names], []

@@ -125,11 +125,9 @@ def assembled(table: str, parts: Sequence[exports.Sheet], names: tuple[str, ...]
             labels[column] = labels.get(column, {}) | codes
     file = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
     notes = tuple(note for part in parts for note in part.notes)
-    separators, answered = tuple(part.separator for part in parts), parts[0].answered
     rows = np.concatenate([part.rows for part in parts])
-    return Raw(
-        table, frame.astype(TEXT), names, file, rows, sha256, words, labels, notes, separators, parts[0].answered
-    )
+    separators, answered = tuple(part.separator for part in parts), parts[0].answered
+    return Raw(table, frame.astype(TEXT), names, file, rows, sha256, words, labels, notes, separators, answered)
 
 
 def _name(path: Path, folder: Path) -> str:

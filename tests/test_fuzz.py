@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow.parquet as pq
 import pyreadstat
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -105,9 +107,9 @@ _BITS = [
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
     """Return bytes with one to three of them, or stretches of them, changed, doubled, moved, cut or put in."""
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
         at, to = sorted((rng.randint(0, len(data)), rng.randint(0, len(data))))
-        kind = rng.randrange(7)
+        kind = rng.randrange(9)
         if kind == 0 and data:
             at = min(at, len(data) - 1)
             data = data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
@@ -126,6 +128,10 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
         elif kind == 5:
             old, new = rng.choice(_BITS[:6]), rng.choice(_BITS)
             data = data.replace(old, new, rng.choice([1, 1, -1]))
+        elif kind < 8:
+            digits = [i for i, byte in enumerate(data) if byte in b"0123456789"] or [0]
+            at = rng.choice(digits)
+            data = data[:at] + rng.choice([b"0", b"1", b"2", b"3", b"4"]) + data[at + 1 :]
         else:
             lines = data.split(b"\n")
             rng.shuffle(lines) if rng.random() < 0.3 else lines.insert(rng.randrange(len(lines) + 1), rng.choice(lines))
@@ -155,11 +161,12 @@ def read_otherwise(path: Path) -> list[list[str]]:
     if path.suffix == ".xlsx":
         try:
             sheet = openpyxl.load_workbook(path, data_only=True).active
-        except Exception:  # what no table needs, such as its theme, is harmed: the numbers must be the unharmed ones
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile, SyntaxError):
+            # What no table needs, such as its theme, is harmed: the numbers must be the unharmed ones.
             sheet = openpyxl.load_workbook(io.BytesIO(_CACHE["xlsx"][path.name]), data_only=True).active
         rows = [list(row) for row in sheet.iter_rows(values_only=True) if any(cell not in (None, "") for cell in row)]
     elif path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
+        frame = pq.read_table(path).replace_schema_metadata(None).to_pandas()
         rows = [list(frame), *frame.astype(object).where(frame.notna(), None).to_numpy().tolist()]
     else:
         frame, _ = pyreadstat.read_sav(path)
@@ -201,7 +208,7 @@ def outcome(folder: Path) -> str:
             ours = [_value("" if pd.isna(cell) else cell) for cell in raw.frame[column]]
             theirs = [_value(row[place]) for row in expected[1:]]
             assert ours == theirs, (name, column)
-            if column in ("score", "recommend", "engaged"):
+            if column in ("score", "recommend", "engaged") and draft.frames[name][column].dtype == "float64":
                 told = np.array(
                     [isinstance(value, float) and (column != "engaged" or 1 <= value <= 5) for value in theirs]
                 )
@@ -354,7 +361,8 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (GIGABYTES * 2**30, resource.RLIM_INFINITY))
     warnings.simplefilter("ignore")
     ends: Counter[tuple[str, str]] = Counter()
-    start, forms, slowest = time.monotonic(), list(FORMS), 0.0
+    start, slowest = time.monotonic(), 0.0
+    forms = [*FORMS, *list(FORMS)[:4], *list(FORMS)[:4]]  # text has more ways to be nearly right
     seed = asked.seed
     for seed in range(asked.seed, asked.seed + asked.cases):
         form = forms[seed % len(forms)]
