@@ -95,7 +95,7 @@ def read(data: bytes) -> Cells:
         few cells.
     """
     text, encoding = decoded(data)
-    told = re.match(rb"sep=(.)\n", text)  # a first line that tells Excel the separator
+    told = re.match(rb"sep=([,;\t|])\n", text)  # a first line that tells Excel the separator
     text = text[told.end() :] if told else text
     if not text.strip():
         raise Unreadable("a header row (the file is empty)")
@@ -103,8 +103,10 @@ def read(data: bytes) -> Cells:
     header = [name.strip() for name in next(filter(None, _records(text, separator)))]
     if len(header) > MOST_COLUMNS:
         raise Unreadable(f"at most {MOST_COLUMNS} columns")
-    rows, body = _rows(text)
-    columns = _columns(text[body:], separator, len(header))
+    columns = None
+    if b'"' not in text or _well_quoted(text, separator):
+        rows, body = _rows(text)
+        columns = _columns(text[body:], separator, len(header))
     if columns is None or len(columns[0]) != len(rows):
         rows, columns = _strictly(text, separator, len(header))
     notes = []
@@ -166,15 +168,12 @@ def _columns(body: bytes, separator: str, count: int) -> list[pa.ChunkedArray] |
     """Return the columns of plain records; None where they must be looked at one by one."""
     if not body.strip(b"\n"):
         return [pa.array([], pa.string())] * count
-    quoted = b'"' in body
-    if quoted and not _well_quoted(body, separator):
-        return None
     names = [str(i) for i in range(count)]
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(body),
             read_options=arrow_csv.ReadOptions(column_names=names, block_size=4 * LONGEST),
-            parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=quoted),
+            parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in body),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=True,

@@ -57,6 +57,7 @@ def test_a_header_alone_is_an_empty_table():
         (b"a,b\n1,2\n\n3\n", "row 4", "2 cells, as in the header"),
         (b'a,b\n1,"2\n3,4\n5,6\n', "row 2", "quotes that open and close in one cell"),
         (b'a,b,c\n1,"good,2\n3,x,4\n5,"bad,6\n', "row 2", "quotes that open and close"),
+        (b'a,b"c,d\n1,2\n', "row 2", "3 cells, as in the header"),  # a quote in the header hides no row
         (b"a|b\n1|2\n", "row 1", "columns separated by commas, semicolons or tabs"),
         (b"a,b;c\n1,2;3\n", "row 1", "one mark between columns"),
         (b"a,b\n1,\0\n", "row 2", "text"),
