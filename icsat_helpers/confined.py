@@ -17,7 +17,7 @@ from typing import Any
 from icsat_helpers.problems import Unreadable
 
 MEMORY = 1_500  # megabytes; with what the caller needs itself it stays below 2 GB
-SECONDS = 6  # of processor time for a small file ...
+SECONDS = 4  # of processor time for a small file ...
 PER_MEGABYTE = 1.0  # ... and more for a large one
 MOST_COLUMNS = 16_384  # as many as a spreadsheet has
 _ROOT = Path(__file__).resolve().parents[1]

@@ -134,6 +134,12 @@ def test_an_address_is_never_said(address, tmp_path, monkeypatch, capsys, caplog
     assert "s3cret" not in said and "nowhere" not in said
 
 
+def test_words_of_a_database_that_hold_a_part_of_its_address_are_left_out():
+    for words, said in (("no such table: s3cretbase", "OperationalError"), ("no such table: x", "no such table: x")):
+        told = databases._expected(sqlite3.OperationalError(words), "sqlite:////nowhere/s3cretbase", "V")
+        assert told == f"an answer of the database at the address in the environment variable V; found {said}"
+
+
 def test_a_study_reads_its_table_and_a_query_needs_a_variable(database, tmp_path):
     folder = tmp_path / "study"
     toml = TOML + QUERY.format("select provider_unit, target from goals")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 
 import pytest
 from study_folder import TABLES, TOML, write
@@ -70,13 +71,20 @@ def test_a_folder_and_a_pattern_are_several_files_and_brackets_may_be_a_name(tmp
     assert lines(folder) == []
 
 
+def _late(*_):
+    raise TimeoutError("a pipe was waited for")
+
+
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    signal.signal(signal.SIGALRM, _late)
+    signal.alarm(30)
     for source in ("pipe.csv", "nothing.csv", "."):
         folder = write(tmp_path / f"s{len(source)}", TOML + f'[tables.goals]\nsource = "{source}"\n', goals=None)
         os.mkfifo(folder / "pipe.csv")
         (folder / "nothing.csv").symlink_to(folder / "absent.csv")
         found = lines(folder)
         assert len(found) >= 1 and found[0].startswith(f"goals ({source}): expected"), found
+    signal.alarm(0)
 
 
 IDS = TOML + '[privacy]\npseudonymise = "ICSAT_TEST_KEY"\n'

@@ -13,6 +13,7 @@ from study_folder import TABLES, TOML, write
 from icsat_helpers import clean, cli, schemas
 from icsat_helpers.labels import FIVE_POINTS
 from icsat_helpers.settings import fold, parse
+from icsat_helpers.study import StudyError
 from icsat_helpers.template import questionnaire_page
 
 
@@ -121,6 +122,9 @@ def test_the_most_harmful_comes_first(tmp_path):
         "operations (operations.csv), column output, 2 rows, first 2, 3",
         "external_ratings (external_ratings.csv), column score, row 2",
     ]
+    with pytest.raises(StudyError) as refused:
+        clean.load(tmp_path)
+    assert list(refused.value.problems) == clean.check(tmp_path)
 
 
 def test_check_says_which_table_opens_what(tmp_path, capsys):
