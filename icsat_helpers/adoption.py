@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb, prod
 
 import numpy as np
 import pandas as pd
 
 from icsat_helpers.halves import cell_scores
 from icsat_helpers.inference import FEWEST_UNITS, Array
+from icsat_helpers.randomisation import arrangements
 from icsat_helpers.scores import scale_scores, unit_scores
 from icsat_helpers.staggered import FEW, Effects, Mask, apart, group_time
 from icsat_helpers.study import Study
@@ -37,8 +37,9 @@ class Rollout:
     others : ndarray, N x K
         Columns in which other programmes start in the unit.
     people : dict of int to int
-        People behind the treated units at each period since the start, and under the key `FOLLOWED` after it;
-        empty where unknown.
+        People behind the treated units at each period since the start; empty where unknown.
+    followed : int or None
+        People behind them from the start on; None where unknown.
     providers : bool
         Whether units are rated by their customers; else the outcome is their own satisfaction.
     random : bool
@@ -54,6 +55,7 @@ class Rollout:
     start: Array
     others: Array
     people: dict[int, int]
+    followed: int | None
     providers: bool
     random: bool
     unseen: int
@@ -104,9 +106,6 @@ class Rollout:
         first = np.where(np.isfinite(self.start), periods[self._column], 0)
         frame = {"unit": np.array(self.units)[n], "period": periods[t], "first": first[n]}
         return pd.DataFrame({**frame, "rating": self.clean[n, t]})
-
-
-FOLLOWED = 1_000_000  # a key that no event has
 
 
 def provider_effects(study: Study) -> pd.DataFrame:
@@ -168,6 +167,7 @@ def rollouts(study: Study) -> list[Rollout]:
 def _rollout(table: pd.DataFrame, name: str, wide: pd.DataFrame, starts: pd.DataFrame, behind: pd.DataFrame) -> Rollout:
     start = starts[name].to_numpy()
     ended = table.groupby("unit_id")["ended_t"].max().reindex(wide.index).astype(float)
+    people, followed = _people(behind.assign(event=behind["column"] - start[behind["row"]]))
     gone = wide.columns.to_numpy()[None, :] > ended.fillna(np.inf).to_numpy()[:, None]
     return Rollout(
         name=name,
@@ -176,24 +176,23 @@ def _rollout(table: pd.DataFrame, name: str, wide: pd.DataFrame, starts: pd.Data
         outcome=np.where(gone | (start == 0)[:, None], np.nan, wide.to_numpy(dtype=float)),
         start=start,
         others=starts.drop(columns=name).to_numpy(),
-        people=_people(behind.assign(event=behind["column"] - start[behind["row"]])),
+        people=people,
+        followed=followed,
         providers="person" in behind,
         random="assigned" in table and bool((table["assigned"] == "random").all()),
         unseen=int((~table["unit_id"].isin(wide.index)).sum()),
     )
 
 
-def _people(behind: pd.DataFrame) -> dict[int, int]:
-    """People behind the treated units, by period since the start; of aggregates their n, where it is known."""
+def _people(behind: pd.DataFrame) -> tuple[dict[int, int], int | None]:
+    """People behind the treated units, by period since the start and after it; of aggregates their n, where known."""
     rows = behind[np.isfinite(behind["event"])]
-    after = rows["event"] >= 0
     if "person" in rows:
-        count, followed = rows.groupby("event")["person"].nunique(), rows.loc[after, "person"].nunique()
+        count, followed = rows.groupby("event")["person"].nunique(), rows.loc[rows["event"] >= 0, "person"].nunique()
     else:
         count = rows.groupby("event")["n"].sum(min_count=1)
         followed = count[count.index >= 0].max()
-    people = {int(event): int(n) for event, n in count.items() if n > 0}
-    return {**people, FOLLOWED: int(followed)} if followed > 0 else people
+    return {int(event): int(n) for event, n in count.items() if n > 0}, int(followed) if followed > 0 else None
 
 
 def young(rollout: Rollout) -> bool:
@@ -205,7 +204,7 @@ def young(rollout: Rollout) -> bool:
 def shortfall(rollout: Rollout, minimum: int) -> str:
     """Why a programme cannot be judged, or ""; known from who started when and who answered, before any effect."""
     has, treated, controls = np.isfinite(rollout.start), rollout.treated, rollout.controls
-    waiting = has & (rollout.start > 0)
+    waiting, here = has & (rollout.start > 0), np.isfinite(rollout.outcome).any(axis=1)
     kind = "provider" if rollout.providers else "unit"
     if not has.any():
         return f"no {kind} with it has been {'rated' if rollout.providers else 'measured'}"
@@ -219,16 +218,8 @@ def shortfall(rollout: Rollout, minimum: int) -> str:
         return f"no {kind} without a programme is left to compare with"
     if (treated | controls).sum() < FEWEST_UNITS:
         return f"only {(treated | controls).sum()} {kind}s can be compared; at least {FEWEST_UNITS} are needed"
-    if treated.sum() < FEW and _arrangements(rollout) <= ARRANGEMENTS:
+    if treated.sum() < FEW and arrangements(rollout.start[here]) <= ARRANGEMENTS:
         return f"{treated.sum()} of {len(rollout.units)} {kind}s with it are too few to be told from chance"
-    if rollout.people.get(FOLLOWED, minimum) < minimum:
+    if rollout.followed is not None and rollout.followed < minimum:
         return f"it would describe fewer than {minimum} people"
     return ""
-
-
-def _arrangements(rollout: Rollout) -> int:
-    """In how many ways the starts could have fallen on the observed units."""
-    start = rollout.start[np.isfinite(rollout.outcome).any(axis=1)]
-    groups = np.unique(start[np.isfinite(start)], return_counts=True)[1]
-    left = len(start) - np.concatenate([[0], np.cumsum(groups)[:-1]])
-    return prod(comb(int(n), int(k)) for n, k in zip(left, groups, strict=True))

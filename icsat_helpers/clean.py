@@ -9,12 +9,14 @@ import pandas as pd
 
 from icsat_helpers import answers
 from icsat_helpers.cache import held
+from icsat_helpers.draft import Draft
 from icsat_helpers.periods import period_end, period_label, period_number
+from icsat_helpers.problems import Problem
 from icsat_helpers.schemas import ADDED, MERGED_ON
-from icsat_helpers.settings import Item
-from icsat_helpers.sources import TEXT, Problem
+from icsat_helpers.settings import Item, TableSource
+from icsat_helpers.sources import TEXT
 from icsat_helpers.study import Study, StudyError, find
-from icsat_helpers.tables import Draft, read
+from icsat_helpers.tables import read
 
 PERIOD_TABLES = ("service_ratings", "unit_scores", "morale")
 """The tables that say which periods a study has; the latest is that of the first with rows."""
@@ -25,6 +27,9 @@ _UNIT_OF = {
 }
 
 _ANSWERED = ("service_ratings", "morale")
+
+_OTHER = 0.1
+"""The share of answers to an item that may be in a respondent's own words, in a form that lets them."""
 
 _LABELS = {"t": "period", "started_t": "started", "ended_t": "ended"}
 """The columns of period numbers, and the labels they are read from."""
@@ -59,12 +64,13 @@ def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draf
     tables = {table: _finished(draft, table, frame, t) for table, frame in kept.items()}
     changes = pd.DataFrame(draft.changes, columns=["table", "rule", "column", "rows", "what"])
     label = period_label(t, draft.settings.frequency)
-    return Study(draft.folder, draft.settings, tables, label, site, changes, draft.sha256)
+    words = {table: raw.words for table, raw in draft.raw.items()}
+    return Study(draft.folder, draft.settings, tables, label, site, changes, draft.sha256, words)
 
 
 def check(folder: str | Path) -> list[Problem]:
-    """Return every problem of a study; none means that `load` would succeed."""
-    return _prepared(folder, "", "")[0].problems
+    """Return every problem of a study, the most harmful first; none means that `load` would succeed."""
+    return sorted(_prepared(folder, "", "")[0].problems, key=lambda problem: problem.harm)
 
 
 def _prepared(
@@ -165,7 +171,11 @@ def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.n
     values, how = np.append(values, np.nan), np.append(how, answers.READ)  # the code -1, an empty cell
     scale = f"{item.minimum:g} to {item.maximum:g}"
     unknown = np.flatnonzero(how[codes] == answers.UNKNOWN)
-    if len(unknown):
+    form = draft.settings.tables.get(item.table, TableSource()).format
+    if form == "forms" and len(unknown) <= _OTHER * (codes >= 0).sum():
+        other = int(np.count_nonzero((how[codes] == answers.UNKNOWN) & keep))
+        draft.count(item.table, "other_answers", item.name, other, "answers in own words set to missing")
+    elif len(unknown):
         expected = f"a number from {scale} or a known label"
         raw = draft.raw[item.table]
         draft.problems.append(raw.problem(item.name, unknown, expected, column.iloc[unknown]))

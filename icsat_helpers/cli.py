@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from icsat_helpers.study import Study
 
 _SIZES = ("units", "people", "periods", "seed")
 
@@ -32,9 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="icsat", description=about, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands)
-    check = commands.add_parser("check", help="every problem in a study, or the questions it can answer")
-    check.add_argument("study", metavar="STUDY", help="the study's folder")
-    check.set_defaults(does=_check)
+    _add_check(commands)
+    _add_new(commands)
     simulate = commands.add_parser("simulate", help="an organisation whose truth is known", allow_abbrev=False)
     simulate.add_argument("folder", metavar="FOLDER", help="where to write the study")
     for name in _SIZES:
@@ -45,6 +49,39 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     simulate.set_defaults(does=_simulate)
     return parser
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser(
+        "check", help="every problem in a study, or the questions it can answer", allow_abbrev=False
+    )
+    check.add_argument("study", metavar="STUDY", help="the study's folder")
+    check.add_argument(
+        "--codebook", nargs="?", const="", metavar="FILE",
+        help="also write what each table and column holds; default codebook.html in the study's folder",
+    )  # fmt: skip
+    _add_outside(check)
+    check.set_defaults(does=_check)
+
+
+def _add_new(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    new = commands.add_parser("new", help="a study to fill in: settings, questionnaire, empty tables")
+    new.add_argument("folder", metavar="FOLDER", help="where to write it")
+    new.set_defaults(does=_new)
+
+
+def _add_outside(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-outside", action=_Outside, nargs=0, default=argparse.SUPPRESS,
+        help="let study.toml name files outside the study's folder",
+    )  # fmt: skip
+
+
+class _Outside(argparse.Action):
+    """Notes it in the environment, for notebooks read the study in processes of their own."""
+
+    def __call__(self, *_: object, **__: object) -> None:
+        os.environ["ICSAT_ALLOW_OUTSIDE"] = "1"
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,6 +104,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="stop a notebook that takes longer")
     run.add_argument("--scheduler", metavar="ADDRESS", help=argparse.SUPPRESS)
     run.add_argument("--force", action="store_true", help="run again what is up to date")
+    _add_outside(run)
     run.set_defaults(does=_run)
 
 
@@ -77,21 +115,52 @@ def _run(**given: object) -> int:
     return batch.run(batch.Request(**asked))  # type: ignore[arg-type]
 
 
-def _check(study: str) -> int:
-    from icsat_helpers import claims, clean, plans
-    from icsat_helpers.study import StudyError
+def _check(study: str, codebook: str | None = None) -> int:
+    from icsat_helpers import advice, claims, clean, plans
+    from icsat_helpers.study import StudyError, find
 
     try:
         checked = clean.load(study)
-    except StudyError as problems:
-        print(problems)
+    except StudyError as refused:
+        print(refused)
+        lines = advice.lines_to_add(find(study), refused.problems)
+        print("\nIf these columns are meant, this belongs into study.toml:", *lines, sep="\n") if lines else None
         return 1
     print(f"ready: {checked.settings.name}, {checked.period}")
-    for question in claims.questions(checked):
+    questions = claims.questions(checked)
+    for question in questions:
         answer = "can be answered" if question.answerable else f"cannot be answered: {question.reason}"
         if question.answerable and not (plans.ROOT / "notebooks" / f"{question.notebook}.ipynb").exists():
             answer += " (no notebook for it yet)"
         print(f"{question.id:<16} {question.notebook:<28} {answer}")
+    for opening in advice.openings(checked, questions):
+        print(f"add {opening}")
+    return 0 if codebook is None else _codebook(checked, codebook)
+
+
+def _codebook(checked: Study, file: str) -> int:
+    from icsat_helpers import codebook
+
+    place = Path(file) if file else checked.folder / "codebook.html"
+    try:
+        place.write_text(codebook.page(checked), encoding="utf-8", newline="\n")
+    except OSError as error:
+        return _say(1, f"{place} could not be written: {error.strerror or error}.")
+    print(f"{place}: what each table and column holds")
+    return 0
+
+
+def _new(folder: str) -> int:
+    from icsat_helpers import template
+
+    place = Path(folder)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        return _say(2, f"{folder} is there already and not empty; choose another folder.")
+    try:
+        template.write(place)
+    except OSError as error:
+        return _say(1, f"{folder} could not be written: {error.strerror or error}.")
+    print(f"{folder}: a study to fill in; start with study.toml, then: icsat check {folder}")
     return 0
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from icsat_helpers.adoption import Rollout
 from icsat_helpers.evidence import p_text
 from icsat_helpers.inference import Array, Estimate
+from icsat_helpers.randomisation import Randomised, paired, randomised, rearranged
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row, left_out
-from icsat_helpers.staggered import FEW, Randomised, group_time, imputed, over_treated, paired, randomised, rearranged
+from icsat_helpers.staggered import FEW, group_time, imputed, over_treated
 from icsat_helpers.words import number
 
 PLACEBOS = (2, 4)  # periods by which a pretended start comes too early
@@ -31,8 +32,6 @@ class Effect:
         The same asked in other ways, and what should be zero; all units, then each left out. "after" is the headline.
     events : dict of int to ndarray, N + 1
         Mean effect at each period since the start; -1 is the period compared with, 0 by definition.
-    weight : ndarray, N + 1
-        Treated units.
     bias : float
         How far a drift as large as the largest seen before the start could have moved the estimate.
     """
@@ -41,7 +40,6 @@ class Effect:
     estimate: Estimate
     ways: dict[str, Array]
     events: dict[int, Array]
-    weight: Array
     bias: float
 
     @property
@@ -82,10 +80,8 @@ def effect(rollout: Rollout) -> Effect:
         estimate: Estimate = randomised(float(after[0]), drawn, carried)
     else:
         estimate = over_treated(after, int(treated.sum()))
-    return Effect(
-        (rollout,), estimate, ways, {e: cells.at(e) for e in cells.window()},
-        treated.sum() - np.concatenate([[0.0], treated]), cells.violation() * float(cells.reach()[0]),
-    )  # fmt: skip
+    bias = cells.violation() * float(cells.reach()[0])
+    return Effect((rollout,), estimate, ways, {e: cells.at(e) for e in cells.window()}, bias)
 
 
 def _placebo(rollout: Rollout, early: int) -> Array:
@@ -97,15 +93,19 @@ def _placebo(rollout: Rollout, early: int) -> Array:
 
 
 def together(effects: Sequence[Effect]) -> Effect:
-    """All programmes together: the mean of their effects by treated units, in each sample the same."""
-    weights = np.array([e.weight for e in effects])
+    """All programmes together: the mean of their effects by treated units.
+
+    The weights are those of all units also where one is left out: how many units each programme has is no chance, and
+    letting weights move would count differences between programmes as noise.
+    """
+    weights = np.array([float(e.treated) for e in effects])
 
     def mean(values: list[Array]) -> Array:
-        known = np.array([np.isfinite(v) for v in values])
+        known = np.isfinite(values)
         with np.errstate(invalid="ignore"):
-            return (np.where(known, values, 0.0) * weights * known).sum(axis=0) / (weights * known).sum(axis=0)
+            return weights @ np.where(known, values, 0.0) / (weights @ known)
 
-    nothing = np.full(weights.shape[1], np.nan)
+    nothing = np.full(len(effects[0].ways["after"]), np.nan)
     ways = {name: mean([e.ways[name] for e in effects]) for name in effects[0].ways}
     seen = sorted({event for e in effects for event in e.events})
     estimate = over_treated(ways["after"], 2)
@@ -114,13 +114,12 @@ def together(effects: Sequence[Effect]) -> Effect:
         estimate=estimate,
         ways=ways,
         events={event: mean([e.events.get(event, nothing) for e in effects]) for event in seen},
-        weight=weights.sum(axis=0),
-        bias=float(np.average([e.bias for e in effects], weights=weights[:, 0])),
+        bias=float(np.average([e.bias for e in effects], weights=weights)),
     )
     if whole.treated >= FEW:
         return replace(whole, estimate=replace(estimate, dof=whole.treated - 1))
     parts = [e.estimate for e in effects if isinstance(e.estimate, Randomised)]
-    return replace(whole, estimate=paired(parts, weights[:, 0]))
+    return replace(whole, estimate=paired(parts, weights))
 
 
 # ---------------------------------------------------------------- beside the headline

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+ALLOW_OUTSIDE = "ICSAT_ALLOW_OUTSIDE"
+"""The environment variable that ``--allow-outside`` sets: a study may name files outside its folder."""
+
 _RUNNER = ("batch.py", "cli.py")  # no result depends on these
 _PAGES = ("publish.py", "page.css", "page.html.j2")  # nor any finding on these
-_DATA = (".toml", ".csv", ".gz", ".tsv", ".txt", ".parquet", ".xlsx", ".xls", ".ods", ".sav")
 
 
 def of(value: Any) -> str:
@@ -43,7 +45,7 @@ def of_file(path: Path) -> str:
 def of_study(folder: Path, output: Path) -> str:
     """Return one hash of all that a cleaned study depends on: its files but for `output`, this package, libraries.
 
-    Nothing where that cannot be told without reading it, as of a database.
+    Nothing where that cannot be told without reading it, as of a database or of files outside the folder.
     """
     try:
         toml = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8-sig"))
@@ -51,12 +53,12 @@ def of_study(folder: Path, output: Path) -> str:
         secret = os.environ.get(key, "") if key else ""
     except (OSError, ValueError, AttributeError, TypeError):
         return ""
-    if "database" in toml:
+    if "database" in toml or os.environ.get(ALLOW_OUTSIDE):
         return ""
     files: dict[str, str] = {}
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "." and (Path(place) / name).resolve() != output]
-        paths = [Path(place) / name for name in names if name.lower().endswith(_DATA)]
+        paths = [Path(place) / name for name in names]
         files |= {path.relative_to(folder).as_posix(): of_file(path) for path in paths}
     return of([str(folder), files, hashlib.sha256(secret.encode()).hexdigest(), helpers(), packages()])
 

@@ -106,9 +106,9 @@ def split_half_means(
 
 def _dealt(everyone: pd.DataFrame, rows: pd.DataFrame, splits: int) -> np.ndarray:
     """Halves of the persons of `rows`, as `everyone` was dealt out."""
-    first = everyone.sort_values(["person", "unit"]).drop_duplicates("person")
-    dealt = halves_of(first["person"], first["unit"], splits)
-    return np.asarray(dealt[:, pd.Index(first["person"]).get_indexer(rows["person"])])
+    once = ~everyone["person"].duplicated().to_numpy()
+    dealt = halves_of(everyone["person"], everyone["unit"], splits)[:, once]
+    return np.asarray(dealt[:, pd.Index(everyone["person"][once]).get_indexer(rows["person"])])
 
 
 def _linkable(answers: pd.DataFrame) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from icsat_helpers.adoption import Rollout
+from icsat_helpers.adoption import FEWEST_PERIODS, Rollout
 from icsat_helpers.claims import Hypothesis
 from icsat_helpers.inference import Array
 from icsat_helpers.staggered import FEW
@@ -52,8 +52,8 @@ def outlook(study: Study, claim: Hypothesis, rollout: Rollout) -> str:
     free = np.isinf(rollout.start) & (rollout.others > latest).all(axis=1) & np.isfinite(rollout.outcome[:, latest])
     kind = "provider" if rollout.providers else "unit"
     what = "what customers say of them, net of who answers" if rollout.providers else "how satisfied they are"
-    who = f"“{rollout.name}” has just started in {treated} {kind}{'s' if treated > 1 else ''}"
-    plan = f"{who}. Measured will be {what}, against {free.sum()} {kind}s that have started no programme"
+    who = f"“{rollout.name}” has just started in {_some(treated, kind)}"
+    plan = f"{who}. Measured will be {what}, against {_some(free.sum(), kind)} without a programme"
     smallest = claim.smallest_raw or claim.smallest_standardised * rollout.spread
     sizes = detectable(noise(rollout), treated, max(int(free.sum()), 1), np.arange(1.0, HORIZON + 1))
     if not free.any() or not np.isfinite(sizes).all():
@@ -65,8 +65,13 @@ def outlook(study: Study, claim: Hypothesis, rollout: Rollout) -> str:
             f"four cases of five comes down to {number(float(sizes[-1]))} points; start it in more {kind}s"
         )
     start = rollout.periods[latest] if (rollout.start == latest).any() else study.t
+    step = int(np.median(np.diff(rollout.periods))) if latest else 1
+    when = study.label(start + step * max(int(large[0]), FEWEST_PERIODS - 1))
     return (
-        f"{plan}. An effect of {number(smallest)} points could be seen in four cases of five from "
-        f"{study.label(start + int(large[0]))} on, if ratings go on varying as they did, from one period to the next "
-        "independently"
+        f"{plan}. An effect of {number(smallest)} points could be seen in four cases of five from {when} on, if "
+        "ratings go on varying as they did, from one period to the next independently"
     )
+
+
+def _some(n: int, kind: str) -> str:
+    return f"{n} {kind}" + ("" if n == 1 else "s")

@@ -7,15 +7,16 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from icsat_helpers.adoption import FOLLOWED, Rollout, shortfall, young
+from icsat_helpers.adoption import Rollout, shortfall, young
 from icsat_helpers.charts import BLUE, FAINT, SOFT, Chart, _axes, claims
 from icsat_helpers.claims import Hypothesis, hypothesis, of_customers, questions
 from icsat_helpers.effects import Effect, checks, honest, rows, together
 from icsat_helpers.evidence import Finding, conclude, not_estimable, p_text
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.outlook import outlook
+from icsat_helpers.randomisation import SAME, Randomised
 from icsat_helpers.sensitivity import SIGNIFICANT
-from icsat_helpers.staggered import Randomised, over_treated
+from icsat_helpers.staggered import over_treated
 from icsat_helpers.study import Study
 from icsat_helpers.words import number
 
@@ -24,25 +25,15 @@ def describe(rollouts: Sequence[Rollout], minimum: int) -> Page:
     """What there is on each programme: who started when, whom they are compared with, what stands in the way."""
     if not rollouts:
         return paragraphs("No programme has started, or nothing is measured that it could change.")
-    shown = []
-    for each in rollouts:
-        people = each.people.get(FOLLOWED)
-        shown.append(
-            (
-                each.name, int(np.isfinite(each.start).sum()) + each.unseen, int(each.treated.sum()),
-                int(each.controls.sum()), people if people is not None and people >= minimum else None,
-                "yes" if each.random else "no", shortfall(each, minimum) or "can be judged",
-            )
-        )  # fmt: skip
-    head = (
-        "programme",
-        "units started",
-        "followed",
-        "to compare",
-        "people who answered after",
-        "assigned at random",
-        "state",
-    )
+    shown = [
+        (
+            each.name, int(np.isfinite(each.start).sum()) + each.unseen, int(each.treated.sum()),
+            int(each.controls.sum()), each.followed if (each.followed or 0) >= minimum else None,
+            "yes" if each.random else "no", shortfall(each, minimum) or "can be judged",
+        )
+        for each in rollouts
+    ]  # fmt: skip
+    head = ("programme", "started", "followed", "to compare", "people after", "assigned at random", "state")
     return listing(shown, head)
 
 
@@ -92,16 +83,15 @@ def finding(claim: Hypothesis, effect: Effect) -> Finding:
     first = effect.rollouts[0]
     spread = first.spread
     low, high = effect.estimate.interval()
-    if not (np.isfinite([low, high]).all() and low < high and spread > 0):
+    if not (np.isfinite([low, high]).all() and high - low > SAME and spread > SAME):
         return not_estimable(claim, "the ratings do not vary, or too few units started it to be told from chance")
-    people = [r.people.get(FOLLOWED) for r in effect.rollouts]
     judged = conclude(
         claim, effect.estimate, rung="intervention", sd_ratio=1 / spread, words=("", ""),
         method=_method(effect), n_units=effect.units, n_periods=len(first.periods),
         n_rows=int(np.any([np.isfinite(r.clean) for r in effect.rollouts], axis=0).sum()),
-        n_people=people[0] if len(people) == 1 else None,
+        n_people=first.followed if len(effect.rollouts) == 1 else None,
         sensitivity=rows(effect), checks=checks(effect),
-        warnings=() if first.providers or people[0] is not None else ("n_unknown",),
+        warnings=() if first.providers or first.followed is not None else ("n_unknown",),
     )  # fmt: skip
     moved = _moved(judged, effect)
     judged = replace(judged, verdict="inconclusive") if moved else judged

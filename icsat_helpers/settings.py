@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from icsat_helpers.exports import FORMS
 from icsat_helpers.periods import PARTS
+from icsat_helpers.problems import Problem, clipped, shown
 from icsat_helpers.schemas import TABLES, kinds
-from icsat_helpers.sources import Problem, clipped, shown
 
 LANGUAGES = ("en", "fr", "de")
 
@@ -42,6 +43,10 @@ class TableSource:
     columns: dict[str, str] = field(default_factory=dict)
     period_from: str = ""
     period_pattern: str = ""
+    sheet: str = ""
+    format: str = ""
+    unpivot: str = ""
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Settings:
     straight_lines: str = "keep"
     smallest_effects: dict[str, float] = field(default_factory=dict)
     pseudonymise: str = ""
+    url_variable: str = ""
 
     def items_of(self, table: str) -> list[Item]:
         """Return the items of a table, in the order of ``study.toml``."""
@@ -125,8 +131,14 @@ def _is_codes(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(code, str) or _is_number(code) for code in value)
 
 
-def _not_yet(what: str) -> Rule:
-    return lambda value: f"CSV or Parquet: {what} are not read yet"
+def _is_unpivot(value: object) -> bool:
+    if not isinstance(value, dict) or set(value) != {"pattern"} or not isinstance(value["pattern"], str):
+        return False
+    try:
+        groups = re.compile(value["pattern"]).groupindex
+    except re.error:
+        return False
+    return "item" in groups and len(groups) > 1
 
 
 _VARIABLE = _rule(_is_name, "the name of an environment variable")
@@ -153,10 +165,10 @@ _BLOCKS: dict[str, dict[str, Rule]] = {
         "columns": _rule(_texts, 'names as { ours = "theirs" }'),
         "period_from": _rule(_is_text, "the name of a date column"),
         "period_pattern": _rule(_has_one_group, "a regular expression with one group, the period"),
-        "sheet": _not_yet("Excel workbooks"),
-        "format": _not_yet("survey exports"),
-        "unpivot": _not_yet("wide survey exports"),
-        "query": _not_yet("database queries"),
+        "sheet": _rule(_is_text, "the name of a sheet"),
+        "format": _one_of(*FORMS),
+        "unpivot": _rule(_is_unpivot, 'pattern = "...", with a group named item and a group for each other column'),
+        "query": _rule(_is_text, "a query in SQL"),
     },
     "database": {"url_variable": _VARIABLE},
     "privacy": {"pseudonymise": _VARIABLE},
@@ -280,6 +292,7 @@ def parse(text: str) -> tuple[Settings | None, list[Problem]]:
         smallest_effects=_effects(toml),
         **blocks["cleaning"],
         **blocks["privacy"],
+        **blocks["database"],
     ), toml.problems
 
 
@@ -319,6 +332,10 @@ def _item(toml: _Toml, name: str, block: object, scale: dict[str, Any]) -> Item:
 
 
 def _source(toml: _Toml, name: str, block: object) -> TableSource:
+    path = f"tables.{name}"
     if name not in TABLES:
-        toml.problem(f"tables.{name}", "a table of the contract" + nearest(name, TABLES))
-    return TableSource(**toml.kept(f"tables.{name}", block))
+        toml.problem(path, "a table of the contract" + nearest(name, TABLES))
+    kept = toml.kept(path, block)
+    if "query" in kept and {"source", "sheet", "period_pattern"} & set(kept):
+        toml.problem(f"{path}.query", "either a query or files, not both")
+    return TableSource(**kept | {"unpivot": kept.get("unpivot", {}).get("pattern", "")})

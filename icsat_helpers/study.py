@@ -10,20 +10,20 @@ import pandas as pd
 
 from icsat_helpers.cache import find as find
 from icsat_helpers.periods import period_label, period_number
+from icsat_helpers.problems import Problem
 from icsat_helpers.schemas import ADDED, DTYPES, TABLES, kinds
 from icsat_helpers.settings import Settings
-from icsat_helpers.sources import Problem
 
 ASKED: set[str] = set()
 """The tables that were asked for in this process, those that a study does not have included."""
 
 
 class StudyError(ValueError):
-    """A study that cannot be used; `problems` are all that was found, ``str()`` lists them one a line."""
+    """A study that cannot be used; `problems` are all, the most harmful first; ``str()`` is one a line."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.harm))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Study:
         One row a change: table, rule, column, rows, what.
     sha256
         Of the bytes of each table's files, and of ``study.toml``.
+    words
+        The questions behind columns, by table, where a file says them.
     derived
         Scores computed once, by name; never to be changed by who reads them.
     """
@@ -51,6 +53,7 @@ class Study:
     site: str
     changes: pd.DataFrame
     sha256: dict[str, str]
+    words: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
     derived: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     def __getattribute__(self, name: str) -> Any:

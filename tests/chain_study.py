@@ -3,8 +3,8 @@
     python -m tests.chain_study --organisations 400
     python -m tests.chain_study --organisations 400 --effect all=0
 
-Counted as in `tests.simulation_study`; beside the headline stand the split halves whatever their strength, the
-percentile interval of units drawn again, and the two slopes.
+Counted as in `tests.simulation_study`; beside the headline stand the percentile interval of units drawn again,
+unit averages as they are, and the two slopes, each strong or weak by its first-stage F.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def by_functions(study: Any) -> dict[str, dict[str, Any]]:
     said = {"H5": {key: getattr(finding, key) for key in ("estimate", "ci_low", "ci_high", "p", "verdict")}}
     if halves is None:
         return said
-    whatever = chain.finding(claim, study, replace(found, chain=halves))
-    said["H5, halves"] = {key: getattr(whatever, key) for key in said["H5"]}
+    plain = replace(found, chain=chain.chain(study, chain.ORDER, halved=False))
+    averages = chain.finding(claim, study, plain)
+    said["H5, averages"] = {key: getattr(averages, key) for key in said["H5"]}
     low, high = halves.drawn()
-    said["H5, bootstrap"] = said["H5, halves"] | {"ci_low": low, "ci_high": high}
+    said["H5, bootstrap"] = said["H5"] | {"ci_low": low, "ci_high": high}
     for name, slope in (("a", halves.first), ("b", halves.second)):
         low, high = slope.estimate.interval()
         said[name] = {"estimate": slope.estimate.value, "ci_low": low, "ci_high": high, "p": slope.estimate.p}

@@ -141,9 +141,13 @@ ONE_LINE = {
         "goals (goals.csv), column provider_unit, 2 rows, first 2, 3: found 'it', expected one row for each",
     ),
     "empty file": ({"units": b""}, "units (units.csv): expected a header row (the file is empty)"),
-    "not UTF-8": (
-        {"units": "unit_id,unit_name\nit,Café\n".encode("latin-1")},
-        "units (units.csv), row 2: expected UTF-8 text",
+    "damaged UTF-8": (
+        {"units": "unit_id,unit_name\nit,Café\nhr,".encode() + b"\xe9\n"},
+        "units (units.csv), row 3: expected UTF-8 text",
+    ),
+    "no text at all": (
+        {"units": b"unit_id\nit\x81\n"},
+        "units (units.csv), row 2: expected UTF-8, UTF-16 or Windows-1252 text",
     ),
     "a cell too many": (
         edited("morale", "bob,5", "bob,5,6"),
@@ -250,9 +254,19 @@ TOML_LINES = {
         TOML + '[tables.moral]\nsource = "morale.csv"\n',
         "column tables.moral: expected a table of the contract; did you mean morale?",
     ),
-    "query": (
-        TOML + '[tables.goals]\nquery = "select 1"\n',
-        "column tables.goals.query: expected CSV or Parquet: database queries are not read yet",
+    "a query and a file": (
+        TOML + '[tables.goals]\nquery = "select 1"\nsource = "goals.csv"\n',
+        "column tables.goals.query: expected either a query or files, not both",
+    ),
+    "no such format": (
+        TOML + '[tables.goals]\nformat = "qualtric"\n',
+        "column tables.goals.format: found 'qualtric', expected one of qualtrics, limesurvey, forms; "
+        "did you mean qualtrics?",
+    ),
+    "unpivot without an item": (
+        TOML + '[tables.service_ratings.unpivot]\npattern = "(?P<provider_unit>[A-Z]+)_(.+)"\n',
+        'column tables.service_ratings.unpivot: expected pattern = "...", with a group named item and a group for '
+        "each other column",
     ),
     "pattern without a group": (
         TOML + '[tables.morale]\nperiod_pattern = "x"\n',
@@ -327,11 +341,11 @@ def test_a_cell_already_named_is_not_a_duplicate_or_missing_too(tmp_path):
     ]
 
 
-def test_a_workbook_in_place_of_a_table_is_refused(tmp_path):
+def test_a_damaged_workbook_of_a_table_is_refused(tmp_path):
     write(tmp_path, goals=None)
     (tmp_path / "goals.xlsx").write_bytes(b"PK")
     (tmp_path / "notes.xlsx").write_bytes(b"PK")
-    assert lines(tmp_path) == ["goals (goals.xlsx): expected a file such as goals.csv (.csv, .csv.gz, .parquet)"]
+    assert lines(tmp_path) == ["goals (goals.xlsx): expected a workbook that a spreadsheet can open"]
 
 
 def test_an_address_in_a_study_stops_it(tmp_path):
@@ -375,7 +389,9 @@ def test_a_named_file_must_be_there_and_inside(tmp_path):
 def test_two_files_for_one_table_and_a_file_nearly_named_like_one_are_refused(tmp_path):
     write(tmp_path, morale=None)
     (tmp_path / "moral.csv").write_text(TABLES["morale"])
-    assert lines(tmp_path) == ["morale (moral.csv): expected a file such as morale.csv (.csv, .csv.gz, .parquet)"]
+    assert lines(tmp_path) == [
+        "morale (moral.csv): expected a file such as morale.csv (or .csv.gz, .parquet, .xlsx, .ods, .sav)"
+    ]
     (tmp_path / "moral.csv").rename(tmp_path / "morale.csv.gz")
     (tmp_path / "morale.csv").write_text(TABLES["morale"])
     assert lines(tmp_path) == ["morale (morale.csv, morale.csv.gz): expected one file, not several"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from study_folder import TABLES, TOML, edited, write
 
-from icsat_helpers import answers
+from icsat_helpers import answers, labels
 from icsat_helpers.clean import load
 from icsat_helpers.settings import Item, Settings, fold
 
@@ -48,8 +48,8 @@ def test_labels_in_three_languages_are_numbers(label, number):
 
 
 def test_no_label_stands_for_two_numbers_and_each_language_has_five_of_each_kind():
-    folded = [fold(label) for labels in answers._FIVE_POINTS for label in labels.split(";")]
-    assert len(folded) == len(set(folded)) == len(answers.FIVE_POINTS)
+    folded = [fold(label) for five in labels._FIVE_POINTS for label in five.split(";")]
+    assert len(folded) == len(set(folded)) == len(labels.FIVE_POINTS)
     for five in (
         "strongly agree, agree, neither agree nor disagree, disagree, strongly disagree",
         "very satisfied, satisfied, neither satisfied nor dissatisfied, dissatisfied, very dissatisfied",
@@ -61,7 +61,7 @@ def test_no_label_stands_for_two_numbers_and_each_language_has_five_of_each_kind
         "sehr zufrieden, zufrieden, weder zufrieden noch unzufrieden, unzufrieden, sehr unzufrieden",
         "immer, oft, manchmal, selten, nie",
     ):
-        assert [answers.FIVE_POINTS[label] for label in five.split(", ")] == [5, 4, 3, 2, 1]
+        assert [labels.FIVE_POINTS[label] for label in five.split(", ")] == [5, 4, 3, 2, 1]
 
 
 def test_labels_of_the_study_come_before_those_built_in_and_may_mean_nothing():

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from icsat_helpers import crossed, service
 from icsat_helpers.inference import NotEstimable
@@ -52,6 +53,19 @@ def test_the_likelihood_is_that_of_brute_force_and_highest_where_it_is():
         for factor in (0.97, 1.03):
             other = dense_likelihood(frame, service.TERMS, {**fitted.variances, name: factor * value})
             assert other < fitted.log_likelihood
+
+
+def test_p_is_half_of_chi_squares():
+    """A variance cannot be below zero: under the null half of the likelihood ratios are zero."""
+    frame = ratings(3, units=5, per_unit=4, providers=5, rate=3, sd=(0.25, 0.2, 0.2, 0.4, 0.5))
+    fitted = crossed.fit(frame, "score", service.TERMS)
+    others = {name: columns for name, columns in service.TERMS.items() if name != "provider"}
+    rest = crossed.fit(frame, "score", others)
+    twice = 2 * (
+        dense_likelihood(frame, service.TERMS, fitted.variances) - dense_likelihood(frame, others, rest.variances)
+    )
+    assert twice > 0.01
+    assert fitted.p("provider") == pytest.approx(0.5 * stats.chi2.sf(twice, 1), rel=1e-3)
 
 
 def test_shrunken_means_are_those_of_brute_force():

@@ -111,6 +111,8 @@ def moods(seed, units=24, periods=6, people=8, slope=0.0, mood=2.0, carry=0.8):
     rows = pd.DataFrame({"unit": unit, "t": t, "person": unit * people + place, "linked": True})
     rows["person"] = "p" + rows["person"].astype(str)
     answers = [rows.assign(score=level[unit, t] + state.ravel()) for level in (x, y)]
+    some = [(unit * place) % 3 > 0, (unit + place) % 4 > 0]  # some answer one question only
+    answers = [part[keep] for part, keep in zip(answers, some, strict=True)]
     means = [part.groupby(["unit", "t"])["score"].agg(["mean", "size"]).reset_index() for part in answers]
     frame = means[0].rename(columns={"mean": "exposure", "size": "n"})
     frame = ic.panel.lead(frame.assign(outcome=means[1]["mean"], n_outcome=people), ["outcome", "exposure"])

@@ -70,7 +70,7 @@ def test_a_sheet_without_gaps_is_preferred(tmp_path):
 
 def test_habits_of_a_person_do_not_reject_a_true_model(tmp_path):
     """All sheets of a person taken for different people would: the reason for drawing one."""
-    study = ic.load(written(tmp_path, ratings(seed=3, people=300, providers=14, habit=0.9, loading=0.4)))
+    study = ic.load(written(tmp_path, ratings(seed=4, people=300, providers=14, habit=0.9, loading=0.4)))
     scales = ic.scores.scales(study, "internal")
     everything = cfa([moments(study.table("service_ratings"), ITEMS)], scales)
     drawn = measurement.instrument(study, "internal").fit
@@ -105,6 +105,16 @@ def test_alpha_and_omega_of_the_example(example):
     assert {of for _, of in found} == {"internal", *(f"internal.{s}" for s in tool.scales)}
     assert tool.single == ()
     assert "overall" not in tool.scales
+
+
+def test_omega_is_given_only_where_the_model_can_be_read_and_holds_every_item(example, tmp_path):
+    tool = measurement.instrument(example, "morale")
+    unread = dataclasses.replace(tool, fit=dataclasses.replace(tool.fit, problems=("x",)))
+    assert {m.name for m in measurement.reliability(unread, "n")} == {"cronbach_alpha"}
+    beside = ratings().assign(i4=3, i5=3)  # the scale b is left with one item
+    tool = measurement.instrument(ic.load(written(tmp_path, beside)), "internal")
+    assert tool.fit is not None
+    assert [m.of for m in measurement.reliability(tool, "n") if m.name == "omega_total"] == ["internal.a"]
 
 
 def test_items_are_shown_with_their_text_in_the_reports_language(example):
@@ -179,7 +189,9 @@ def test_a_step_needs_both_signs(fall, p, answer):
 
 
 def test_groups_too_small_are_named_and_those_below_the_minimum_hidden(tmp_path):
-    assert invariance.said(compared(by_language(tmp_path / "a", small=20))).endswith("Too few sheets: de.")
+    found = compared(by_language(tmp_path / "a", small=20))
+    assert found.groups == ("en", "fr")
+    assert invariance.said(found).endswith("Too few sheets: de.")
     found = compared(by_language(tmp_path / "b", small=3))
     said = invariance.said(found)
     assert "de" not in said.split()
@@ -187,6 +199,12 @@ def test_groups_too_small_are_named_and_those_below_the_minimum_hidden(tmp_path)
     hidden = set(found.counts.loc[found.counts["n"].isna(), "group"])
     assert "de" in hidden
     assert len(hidden) == 2
+
+
+def test_a_group_whose_items_hang_together_too_loosely_is_no_end(example):
+    found = invariance.compare(example, measurement.instrument(example, "morale"), "language")
+    assert found.fits == ()
+    assert "items hang together too loosely" in invariance.said(found)
 
 
 def test_small_types_of_associates_are_taken_together(example):
@@ -286,7 +304,7 @@ def test_nothing_about_few_people_is_a_metric(tmp_path):
     rows.loc[4:, "i3"] = np.nan  # four complete sheets
     study = ic.load(written(tmp_path, rows))
     tool = measurement.instrument(study, "internal")
-    assert tool.fit is None
+    assert tool.reason == "fewer than 5 people answered every item"
     assert {m.of for m in measurement.reliability(tool, "n")} == {"internal.a"}
     assert "b |" not in measurement.item_table(study, tool, "").text
     shown = measurement.describe([dataclasses.replace(tool, rows=tool.rows.iloc[:4])]).text

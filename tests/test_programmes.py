@@ -125,6 +125,21 @@ def test_all_together_are_weighted_by_their_units(aggregates):
     assert {"imputation estimator", "against units that never start it"} <= rows
 
 
+def test_differences_between_programmes_are_no_noise(aggregates):
+    """One programme works, the other harms; the interval of all together does not widen by that."""
+    starts = EIGHT + [(unit, "feedback", 5) for unit in range(8, 16)]
+    study = aggregates(starts)
+    alike = judge(study)["H7"]
+    for name, sign in (("training", 1.0), ("feedback", -1.0)):
+        table = study.tables["programmes"].groupby("programme").get_group(name).set_index("unit_id")["started_t"]
+        scores = study.tables["unit_scores"]
+        after = scores["t"] >= scores["unit_id"].map(table).fillna(9999)
+        study.tables["unit_scores"] = scores.assign(value=scores["value"] + sign * after)
+    apart = judge(study)["H7"]
+    assert apart.estimate == pytest.approx(alike.estimate, abs=1e-9)
+    assert apart.ci_high - apart.ci_low == pytest.approx(alike.ci_high - alike.ci_low, abs=1e-9)
+
+
 def test_another_programme_does_not_pass_for_this_one(aggregates):
     """Idle controls start feedback, which works; training, which does nothing, must not look harmful."""
     starts = [(unit, "training", 3) for unit in range(8)]
@@ -247,7 +262,7 @@ def test_a_programme_that_has_just_started_is_planned(aggregates):
     assert [found[name].verdict for name in ("H7", "H7.training")] == ["not_estimable"] * 2
     said = found["H7.training"].sentence
     assert said.startswith("Too early to say: “training” has just started in 6 units.")
-    assert "against 18 units that have started no programme" in said
+    assert "against 18 units without a programme" in said
     assert re.search(r"could be seen in four cases of five from 20(09|1\d) on", said)
     assert found["H7.training"].reason in said
     assert found["H7"].sentence == said
@@ -256,6 +271,13 @@ def test_a_programme_that_has_just_started_is_planned(aggregates):
     noisy = judge(aggregates(LATE, noise=0.3))["H7.training"].sentence
     assert "would hardly be seen with so few" in noisy
     assert judge(aggregates([*LATE[:1], (7, "training", PERIODS - 2)]))["H7.training"].verdict != "not_estimable"
+
+
+def test_the_plan_counts_in_the_surveys_own_rhythm(aggregates):
+    study = aggregates([(unit, "training", 8) for unit in range(6)], noise=0.005)
+    scores = study.tables["unit_scores"]
+    study.tables["unit_scores"] = scores[scores["t"] % 2 == 0]  # every second year: 2000 to 2008
+    assert "in four cases of five from 2010 on" in judge(study)["H7.training"].sentence
 
 
 def test_the_quarter_is_when_power_reaches_four_in_five():
@@ -338,6 +360,9 @@ def test_without_programmes_or_answers(study_of_scores, tmp_path):
 def test_answers_that_never_vary(aggregates):
     study = aggregates(EIGHT)
     study.tables["unit_scores"] = study.tables["unit_scores"].assign(value=3.0)
+    assert "do not vary" in judge(study)["H7.training"].reason
+    rounding = np.random.default_rng(0).normal(0, 1e-15, len(study.tables["unit_scores"]))
+    study.tables["unit_scores"] = study.tables["unit_scores"].assign(value=3.0 + rounding)
     assert "do not vary" in judge(study)["H7.training"].reason
 
 

@@ -115,6 +115,8 @@ def test_shares_of_nothing_and_of_everything_have_intervals():
     assert high[1] == pytest.approx(1)
     assert low[1] == pytest.approx(1 - high[0])
     assert np.isnan(low[2])
+    low, high = scores._wilson(share, pd.Series([1e-9] * 3), n, pd.Series([10, 10, 10]))
+    assert high[2] - low[2] > 0.25  # never surer than forty independent answers
 
 
 def test_what_is_not_there_is_empty(study):

@@ -1,4 +1,4 @@
-"""Files to text columns and row numbers."""
+"""Files of every kind to text columns and row numbers."""
 
 import gzip
 import hashlib
@@ -8,63 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from icsat_helpers import sources
-from icsat_helpers.sources import Problem, Unreadable, read, read_csv
-
-
-def table(data: bytes):
-    frame, rows = read_csv(data)
-    return frame.astype(object).where(frame.notna(), None).to_numpy().tolist(), rows.tolist()
-
-
-def test_everything_is_text_and_empty_is_missing():
-    frame, rows = read_csv(b"id,n,d,e\n01M015,3.0,2026-01-01,\n=1+1,1e5,\xc3\xa9,NA\n")
-    assert (frame.dtypes == sources.TEXT).all()
-    assert frame.iloc[0].tolist()[:3] == ["01M015", "3.0", "2026-01-01"] and pd.isna(frame.iloc[0, 3])
-    assert frame.iloc[1].tolist() == ["=1+1", "1e5", "é", "NA"] and rows.tolist() == [2, 3]
-
-
-@pytest.mark.parametrize("head", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-@pytest.mark.parametrize("last", [True, False])
-def test_byte_order_mark_and_line_ends_do_not_matter(head, end, last):
-    data = head + end.join([b"a,b", b"1,2", b"3,4"]) + end * last
-    assert table(data) == ([["1", "2"], ["3", "4"]], [2, 3])
-    assert list(read_csv(data)[0]) == ["a", "b"]
-
-
-def test_row_numbers_survive_blank_lines_and_line_breaks_in_cells():
-    assert table(b'a,b\n1,"x\ny"\n\n3,4\n\n') == ([["1", "x\ny"], ["3", "4"]], [2, 4])
-    assert table(b'a,b\n1,"x\n\ny"\n3,4\n') == ([["1", "x\n\ny"], ["3", "4"]], [2, 3])
-    assert table(b"\na,b\n1,2\n")[0] == [["1", "2"]]
-
-
-def test_a_header_alone_is_an_empty_table():
-    for data in (b"a,b", b"a,b\n", b"\xef\xbb\xbfa,b\r\n"):
-        assert table(data) == ([], [])
-
-
-@pytest.mark.parametrize(
-    ("data", "row", "expected"),
-    [
-        (b"", "", "the file is empty"),
-        (b"\xef\xbb\xbf\n \n", "", "the file is empty"),
-        (b"a,b\n1,2\n3\n4,5,6\n", "2 rows, first 3, 4", "2 cells, as in the header"),
-        (b"a,b\n1,2\n\n3\n", "row 4", "2 cells, as in the header"),
-        (b"a,b\n1,2\n3,Andr\xe9\n", "row 3", "UTF-8 text"),
-        (b"a,Andr\xe9\n1,2\n", "row 1", "UTF-8 text"),
-        ("a,b\n1,2\n".encode("utf-16"), "row 1", "UTF-8 text"),
-        (b'a,b\n1,"2\n3,4\n5,6\n', "row 2", "quotes that open and close in one cell"),
-        (b'a,b,c\n1,"good,2\n3,x,4\n5,"bad,6\n', "row 2", "quotes that open and close"),
-        (b"a;b\n1;2\n", "row 1", "columns separated by commas"),
-        (b"a,b,a\n1,2,3\n", "row 1", "each column name once"),
-        (b"a, a\n1,2\n", "row 1", "each column name once"),
-    ],
-)
-def test_what_is_no_table_is_refused_with_its_row(data, row, expected):
-    with pytest.raises(Unreadable) as refused:
-        read_csv(data)
-    assert refused.value.row == row and expected in refused.value.expected
+from icsat_helpers.problems import Problem, Unreadable
+from icsat_helpers.sources import read
 
 
 def test_parquet_and_gzip_read_as_the_same_text_as_csv(tmp_path):

@@ -1,8 +1,7 @@
-"""Group-time effects against published numbers, diff-diff and brute force; inference against enumeration."""
+"""Group-time effects against published numbers, diff-diff and brute force."""
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from pathlib import Path
 
@@ -173,52 +172,3 @@ def test_degrees_of_freedom_follow_the_treated(uneven):
 def test_what_is_apart_from_other_programmes(start, others, kept):
     seen = staggered.apart(np.zeros((1, 6)), np.array([start]), np.array([others]))[0]
     assert "".join("." if np.isnan(value) else "0" for value in seen) == kept
-
-
-@pytest.mark.parametrize("second", [4.0, 2.0])
-def test_rearranging_is_enumerating(second):
-    """Two of nine units: all 72 ways to place their starts are gone through, so that p is exact."""
-    rng = np.random.default_rng(6)
-    outcome = rng.normal(size=(9, 1)) + rng.normal(0, 0.2, (9, 6))
-    start = np.array([2.0, second] + [NEVER] * 7)
-    outcome += 0.6 * (np.arange(6) >= start[:, None])
-    others = np.full((9, 1), NEVER)
-    seen = staggered.group_time(outcome, start).after()[0]
-    estimate = staggered.randomised(seen, *staggered.rearranged(outcome, start, others))
-
-    def unusual(tau):
-        """Exact p of a constant effect, by going through all pairs."""
-        free = outcome - tau * (np.arange(6) >= start[:, None])
-        values = []
-        for i, j in itertools.permutations(range(9), 2):
-            placed = np.full(9, NEVER)
-            placed[[i, j]] = 2.0, second
-            values.append(staggered.group_time(free, placed).after()[0])
-        return np.mean(np.abs(values) >= abs(seen - tau) - 1e-9)
-
-    assert estimate.p == pytest.approx(unusual(0.0), abs=1e-12)
-    low, high = estimate.interval(0.9)
-    assert min(map(unusual, (low + 1e-6, high - 1e-6))) > 0.1
-    assert max(map(unusual, (low - 1e-6, high + 1e-6))) <= 0.1
-    assert low < seen < high
-
-
-def test_p_and_interval_agree(uneven):
-    outcome, start = uneven
-    start = np.where(start == 2.0, start, NEVER)
-    outcome = outcome[(start == 2.0) | (np.arange(24) > 11)]
-    start = start[(start == 2.0) | (np.arange(24) > 11)]
-    seen = staggered.group_time(outcome, start).after()[0]
-    drawn, carried = staggered.rearranged(outcome, start, np.full((len(start), 1), NEVER))
-    estimate = staggered.randomised(seen, drawn, carried)
-    low, high = estimate.interval(1 - estimate.p - 0.002)
-    assert not low <= 0 <= high
-    low, high = estimate.interval(1 - estimate.p + 0.002)
-    assert low <= 0 <= high
-
-
-def test_too_few_arrangements_leave_no_interval():
-    outcome = np.random.default_rng(2).normal(size=(5, 4))
-    start = np.array([2.0] + [NEVER] * 4)
-    drawn, carried = staggered.rearranged(outcome, start, np.full((5, 1), NEVER))
-    assert staggered.randomised(1.0, drawn, carried).interval() == (-np.inf, np.inf)

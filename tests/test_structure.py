@@ -14,7 +14,7 @@ from statsmodels.multivariate.factor import Factor
 
 from icsat_helpers.inference import NotEstimable
 from icsat_helpers.likelihood import LEVELS, Model, Moments, moments
-from icsat_helpers.structure import cfa
+from icsat_helpers.structure import _correlations, _reported, cfa
 
 ABILITIES = {
     "visual": ["visual", "cubes", "flags"],
@@ -196,10 +196,34 @@ def test_a_search_without_end_is_said():
     assert math.isnan(fit.indices.cfi)
 
 
-def test_scales_of_two_items_that_have_nothing_in_common_are_not_determined():
-    fit = cfa([correlated(0.5, 0, 0, 0, 0, 0.5)], {"x": ["a", "b"], "y": ["c", "d"]})
+@pytest.mark.parametrize(("one", "other"), [(0.5, 0.5), (0.3, 0.2), (0.4, 0.5), (0.6, 0.2)])
+def test_scales_of_two_items_that_have_nothing_in_common_are_not_determined(one, other):
+    fit = cfa([correlated(one, 0, 0, 0, 0, other)], {"x": ["a", "b"], "y": ["c", "d"]})
     assert "the answers do not determine every loading" in fit.problems
     assert np.isnan(fit.loadings_se).all()
+
+
+def test_parameters_without_covariances_are_never_the_answer():
+    model = Model([Moments(90, np.zeros(3), np.eye(3))], np.zeros(3, int), "configural")
+    x = model.start()
+    x[model.index[0][model.cuts[1]]] = -1.0  # the variance of the first item's error
+    assert model.discrepancy(x)[0] == math.inf
+    assert model.information(x).tolist() == np.eye(9).tolist()
+
+
+def test_a_scale_points_where_most_of_its_items_do():
+    """Whatever sign the search ends with; correlations and latent means turn with it."""
+    rng = np.random.default_rng(8)
+    model = Model(two_groups(rng), np.array([0, 0, 0, 1, 1, 1]), "scalar")
+    x = model.start() + rng.uniform(0, 0.2, len(model.start()))
+    turned = x.copy()
+    for index in model.index:
+        free = [place for place in index[[0, 1, 2, 7, 21]] if place >= 0]  # its loadings, covariance, mean
+        turned[free] = -x[free]
+    assert model.discrepancy(turned)[0] == pytest.approx(model.discrepancy(x)[0])
+    assert _reported(model, turned) == pytest.approx(_reported(model, x), nan_ok=True)
+    assert _correlations(model, turned) == pytest.approx(_correlations(model, x))
+    assert (_reported(model, turned)[:, :6] > 0).all()
 
 
 @pytest.mark.parametrize(
