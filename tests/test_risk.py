@@ -111,8 +111,8 @@ def test_kept_a_year_is_said_in_people(example):
     assert risk.thirds(rows, example.t, "quarter", 500) == {}
     assert list(thirds) == ["least satisfied", "middle", "most satisfied"]
     assert thirds["least satisfied"].share[4] > thirds["most satisfied"].share[4]
-    assert "of 100 people among the least satisfied" in risk.kept_a_year(thirds, "quarter", "leaving by choice").text
-    assert risk.kept_a_year({}, "quarter", "leaving").text == ""
+    assert "of 100 people among the least satisfied" in risk.kept_a_year(thirds, "quarter", True).text
+    assert risk.kept_a_year({}, "quarter", False).text == ""
 
 
 def test_who_answers_for_two_units_leaves_once(study):
@@ -123,12 +123,12 @@ def test_who_answers_for_two_units_leaves_once(study):
 
 
 def test_without_reasons_it_is_leaving(study):
-    assert risk.leaving_word(ic.load(study)) == "leaving by choice"
+    assert risk.by_choice(ic.load(study))
     lines = [line.rsplit(",", 2) for line in PEOPLE.splitlines()]
     (study / "people.csv").write_text("\n".join(f"{head},{last}" for head, _, last in lines) + "\n")
-    assert risk.leaving_word(ic.load(study)) == "leaving"
+    assert not risk.by_choice(ic.load(study))
 
 
 def test_few_leavers_are_not_counted_out(study):
     rows, _, _ = ic.risk_set(ic.load(study))
-    assert "leaving by choice in the next period | fewer than 5" in risk.describe(rows, "leaving by choice", 5).text
+    assert "leaving by choice in the next period | fewer than 5" in risk.describe(rows, True, 5).text
