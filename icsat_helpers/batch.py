@@ -20,7 +20,8 @@ from typing import Any
 from icsat_helpers import cache, fingerprints, plans, records, results, workers
 from icsat_helpers.execution import without_paths
 from icsat_helpers.parameters import Notebook, RequestError
-from icsat_helpers.plans import ROOT, SUMMARY, Plan, Request
+from icsat_helpers.plans import SUMMARY, Plan, Request
+from icsat_helpers.project import ROOT
 from icsat_helpers.records import Record
 
 Task = tuple[Notebook, str]
@@ -47,7 +48,7 @@ def run(request: Request) -> int:
             imported = {name for notebook in asked.notebooks for name in notebook.imports}
             here = workers.open_workers(request.scheduler, request.jobs, imported)
             stack.callback(here.close)
-            study = cache.Source(request.study, request.period, here.start)
+            study = plans.Source(request.study, request.period, here.start)
             checked = plans.check(request, study)
             made, told = plans.plan(request, asked, checked, study.folder)
             for plan in made:
@@ -89,7 +90,7 @@ def _alone(plan: Plan) -> Generator[None]:
         yield
 
 
-def _carry_out(made: Sequence[Plan], here: Any, study: cache.Source) -> int:
+def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
     """Carry out every plan: a site's notebooks side by side, the next site's as soon as there is room."""
     from tqdm import tqdm
 
@@ -123,7 +124,7 @@ def _carry_out(made: Sequence[Plan], here: Any, study: cache.Source) -> int:
 class _UnderWay:
     """A plan between its start and its exit code."""
 
-    def __init__(self, plan: Plan, study: cache.Source, tell: Callable[..., None]) -> None:
+    def __init__(self, plan: Plan, study: plans.Source, tell: Callable[..., None]) -> None:
         self.plan, self.code = plan, 0
         self.place = f"{plan.identity['site']}: " if plan.request.by_site or len(plan.request.sites) > 1 else ""
         self._steps = _steps(plan, study, lambda line, *steps: tell(self.place + line, *steps))
@@ -147,7 +148,7 @@ class _UnderWay:
         return self.submit(here, self._made) if self._made.keys() == self._left else {}
 
 
-def _steps(plan: Plan, study: cache.Source, tell: Callable[..., None]) -> Steps:
+def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None]) -> Steps:
     """Run what has changed, then the summary if anything it reads has, and publish."""
     yield []  # to be started by the first `send`
     results.remove(plan.cache.glob("part-*"))  # what a killed run left half written
@@ -194,7 +195,7 @@ def _line(name: str, ended: str, seconds: float, error: Mapping[str, Any] | None
     return f"{line}  {error['type']}{where}: {error['message']}"
 
 
-def _hold(plan: Plan, study: cache.Source) -> None:
+def _hold(plan: Plan, study: plans.Source) -> None:
     """See to it that the cleaned study is held for this plan's kernels."""
     key = plan.study.key
     if not key or results.read_json(plan.held / "study.json").get("key") != key:
@@ -209,7 +210,7 @@ def _begin(plan: Plan, known: Mapping[str, Record]) -> None:
     results.remove([plan.folder / "manifest.json"])
 
 
-def _publish(plan: Plan, study: cache.Source, known: dict[str, Record], ran: bool) -> None:
+def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: bool) -> None:
     """Put all files of a run in place, unless nothing `ran` and they are there and would be the same."""
     state = records.state(plan, known)
     manifest = results.read_json(plan.folder / "manifest.json")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,38 +14,9 @@ from icsat_helpers import fingerprints, results
 
 if TYPE_CHECKING:
     from icsat_helpers.study import Study
-    from icsat_helpers.tables import Draft
 
 VARIABLE = "ICSAT_HELD"
 """The environment variable that tells a kernel of a run where the run's study is held."""
-
-
-def find(folder: str | Path) -> Path:
-    """Return a study's folder, tried from the current folder, then from the project's root."""
-    path = Path(folder)
-    root = Path(__file__).resolve().parents[1] / path
-    return root if not (path / "study.toml").is_file() and (root / "study.toml").is_file() else path
-
-
-class Source:
-    """A study's folder, read at most once in this process, after calling `reading`; `period` is the one asked for."""
-
-    def __init__(self, folder: str, period: str, reading: Callable[[], None]) -> None:
-        self._asked, self._reading = (folder, period), reading
-        self.folder = find(folder).resolve()
-        self._draft: Draft | None = None
-        self._last: Study | None = None
-
-    def load(self, site: str = "") -> Study:
-        """Return the clean study of a site, as `clean.load` does."""
-        self._reading()
-        from icsat_helpers import clean, tables
-
-        folder, period = self._asked
-        if self._last is None or self._last.site != site:
-            self._draft = self._draft or tables.read(find(folder))
-            self._last = clean.load(folder, period, site, self._draft)
-        return self._last
 
 
 def hold(study: Study, place: Path, key: str) -> None:

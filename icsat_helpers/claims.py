@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from icsat_helpers.adoption import rollouts, shortfall
 from icsat_helpers.associates import associates_panel
 from icsat_helpers.panel import FEWEST_UNITS, unit_panel
+from icsat_helpers.project import ROOT
 from icsat_helpers.scores import person_scores, unit_scores
 from icsat_helpers.study import Study
 
-REGISTER = Path(__file__).resolve().parent.parent / "notebooks" / "hypotheses.toml"
+REGISTER = ROOT / "notebooks" / "hypotheses.toml"
 
 
 @dataclass(frozen=True, slots=True)

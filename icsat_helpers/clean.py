@@ -12,10 +12,11 @@ from icsat_helpers.cache import held
 from icsat_helpers.draft import Draft
 from icsat_helpers.periods import period_end, period_label, period_number
 from icsat_helpers.problems import Problem
+from icsat_helpers.project import find
 from icsat_helpers.schemas import ADDED, MERGED_ON
 from icsat_helpers.settings import Item, TableSource
 from icsat_helpers.sources import TEXT
-from icsat_helpers.study import Study, StudyError, find
+from icsat_helpers.study import Study, StudyError
 from icsat_helpers.tables import read
 
 PERIOD_TABLES = ("service_ratings", "unit_scores", "morale")

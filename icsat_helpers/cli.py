@@ -99,10 +99,10 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     ):  # fmt: skip
         more = f"{what}; may be repeated"
         run.add_argument(f"--{option}", action="append", dest=f"{option}s", metavar=metavar, help=more)
-    run.add_argument("--by-site", action="store_true", help=argparse.SUPPRESS)
+    run.add_argument("--by-site", action="store_true", help="each site of `units` by itself; small ones are left out")
     run.add_argument("--jobs", type=int, metavar="N", help="notebooks at a time; default 2")
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="stop a notebook that takes longer")
-    run.add_argument("--scheduler", metavar="ADDRESS", help=argparse.SUPPRESS)
+    run.add_argument("--scheduler", metavar="ADDRESS", help="run the notebooks on a dask.distributed cluster")
     run.add_argument("--force", action="store_true", help="run again what is up to date")
     _add_outside(run)
     run.set_defaults(does=_run)
@@ -116,8 +116,9 @@ def _run(**given: object) -> int:
 
 
 def _check(study: str, codebook: str | None = None) -> int:
-    from icsat_helpers import advice, claims, clean, plans
-    from icsat_helpers.study import StudyError, find
+    from icsat_helpers import advice, claims, clean
+    from icsat_helpers.project import find
+    from icsat_helpers.study import StudyError
 
     try:
         checked = clean.load(study)
@@ -130,8 +131,6 @@ def _check(study: str, codebook: str | None = None) -> int:
     questions = claims.questions(checked)
     for question in questions:
         answer = "can be answered" if question.answerable else f"cannot be answered: {question.reason}"
-        if question.answerable and not (plans.ROOT / "notebooks" / f"{question.notebook}.ipynb").exists():
-            answer += " (no notebook for it yet)"
         print(f"{question.id:<16} {question.notebook:<28} {answer}")
     for opening in advice.openings(checked, questions):
         print(f"add {opening}")

@@ -11,16 +11,15 @@ import pickle
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from icsat_helpers.problems import Unreadable
+from icsat_helpers.project import ROOT
 
 MEMORY = 1_500  # megabytes; with what the caller needs itself it stays below 2 GB
 SECONDS = 4  # of processor time for a small file ...
 PER_MEGABYTE = 1.0  # ... and more for a large one
 MOST_COLUMNS = 16_384  # as many as a spreadsheet has
-_ROOT = Path(__file__).resolve().parents[1]
 # Libraries that reserve memory for many threads would meet the ceiling before they read a byte.
 _LEAN = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
@@ -52,7 +51,7 @@ def read(module: str, data: bytes, **options: str) -> Cells:
     """
     seconds = int(SECONDS + PER_MEGABYTE * len(data) / 1e6)
     # Isolated: neither the current folder nor the user's own packages are on its path.
-    code = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from icsat_helpers.confined import serve; serve()"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from icsat_helpers.confined import serve; serve()"
     asked = pickle.dumps((module, data, options, seconds), protocol=5)
     try:
         done = subprocess.run(

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icsat_helpers import fingerprints, parameters, results
-from icsat_helpers.cache import Source
 from icsat_helpers.parameters import Notebook, RequestError
+from icsat_helpers.project import ROOT, find
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from icsat_helpers.draft import Draft
     from icsat_helpers.study import Study
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The project's folder: kernels start here, and relative paths are tried from here."""
 
 SUMMARY = "00-executive-summary"
 """Runs last, for it reads what the others found."""
@@ -45,6 +44,27 @@ class Request:
     scheduler: str = ""
     force: bool = False
     collection: Path = ROOT / "notebooks"
+
+
+class Source:
+    """A study's folder, read at most once in this process, after calling `reading`; `period` is the one asked for."""
+
+    def __init__(self, folder: str, period: str, reading: Callable[[], None]) -> None:
+        self._asked, self._reading = (folder, period), reading
+        self.folder = find(folder).resolve()
+        self._draft: Draft | None = None
+        self._last: Study | None = None
+
+    def load(self, site: str = "") -> Study:
+        """Return the clean study of a site, as `clean.load` does."""
+        self._reading()
+        from icsat_helpers import clean, tables
+
+        folder, period = self._asked
+        if self._last is None or self._last.site != site:
+            self._draft = self._draft or tables.read(find(folder))
+            self._last = clean.load(folder, period, site, self._draft)
+        return self._last
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from icsat_helpers.cache import find as find
 from icsat_helpers.periods import period_label, period_number
 from icsat_helpers.problems import Problem
 from icsat_helpers.schemas import ADDED, DTYPES, TABLES, kinds

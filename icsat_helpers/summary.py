@@ -14,6 +14,7 @@ from icsat_helpers.disclosure import publishable
 from icsat_helpers.evidence import CERTAINTY, WARNINGS
 from icsat_helpers.health import invited, response
 from icsat_helpers.listing import Page, listing, paragraphs, steps
+from icsat_helpers.project import ROOT
 from icsat_helpers.results import folder, read_json
 from icsat_helpers.study import Study
 from icsat_helpers.words import number
@@ -57,7 +58,7 @@ def results(study: Study, output: str) -> Results:
     """Read the findings of this run and of the period before; empty where there are none yet."""
 
     def read(period: str, file: str) -> dict[str, Any]:
-        for root in (Path(output), Path(__file__).resolve().parent.parent / output):
+        for root in (Path(output), ROOT / output):
             path = folder(root, period, study.site) / file
             if path.is_file():
                 found = read_json(path)

@@ -11,7 +11,8 @@ from icsat_helpers import fingerprints
 from icsat_helpers.execution import Outcome, execute, failed
 from icsat_helpers.kernels import Kernels
 from icsat_helpers.parameters import Notebook, RequestError
-from icsat_helpers.plans import ROOT, Plan
+from icsat_helpers.plans import Plan
+from icsat_helpers.project import ROOT
 
 _CONNECT_SECONDS = 20
 

@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 
 from icsat_helpers import cache, execution, kernels, plans, simulate
-from icsat_helpers.plans import ROOT, SUMMARY, Request
+from icsat_helpers.plans import SUMMARY, Request
+from icsat_helpers.project import ROOT
 
 RATED = """
 import resource, time
@@ -117,7 +118,7 @@ def floor(output: Path) -> tuple[float, float]:
     """Return the seconds of importing once, and of all cells, one notebook after the other."""
     request = Request(output=str(output))
     asked = plans.collect(request)
-    source = cache.Source(request.study, request.period, lambda: None)
+    source = plans.Source(request.study, request.period, lambda: None)
     plan = plans.plan(request, asked, plans.check(request, source), source.folder)[0][0]
     cache.hold(source.load(), plan.held, "")
     start = time.perf_counter()

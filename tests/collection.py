@@ -17,7 +17,8 @@ from nbformat import v4
 from icsat_helpers import workers
 from icsat_helpers.execution import Outcome
 from icsat_helpers.parameters import Notebook
-from icsat_helpers.plans import ROOT, SUMMARY, Plan, Request
+from icsat_helpers.plans import SUMMARY, Plan, Request
+from icsat_helpers.project import ROOT
 from icsat_helpers.results import MIME
 
 STUDY = "Tiny & <b>Co</b>"

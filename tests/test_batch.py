@@ -20,10 +20,11 @@ import nbformat
 import pytest
 from collection import PARAMETERS, SAY_RUN, STUDY, dead, node, say_finding, until, write, write_study
 
-from icsat_helpers import batch, cache, execution, fingerprints, plans, results, workers
+from icsat_helpers import batch, execution, fingerprints, plans, results, workers
 from icsat_helpers.execution import Outcome
 from icsat_helpers.parameters import Notebook, RequestError, declarations, values
-from icsat_helpers.plans import ROOT, Request
+from icsat_helpers.plans import Request
+from icsat_helpers.project import ROOT
 from icsat_helpers.results import MIME
 
 READ_FINDINGS = (
@@ -89,7 +90,7 @@ def records(request: Request) -> dict[str, Any]:
 
 
 def planned(request: Request) -> plans.Plan:
-    study = cache.Source(request.study, request.period, lambda: None)
+    study = plans.Source(request.study, request.period, lambda: None)
     return plans.plan(request, plans.collect(request), plans.check(request, study), study.folder)[0][0]
 
 

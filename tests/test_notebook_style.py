@@ -11,7 +11,8 @@ import pytest
 from collection import PARAMETERS
 
 from icsat_helpers.parameters import COMMON, read
-from icsat_helpers.plans import ROOT, SUMMARY
+from icsat_helpers.plans import SUMMARY
+from icsat_helpers.project import ROOT
 from icsat_helpers.publish import FRONT
 
 HEADINGS = [

@@ -13,7 +13,8 @@ import pytest
 from collection import SAY_RUN, STUDY, answer_at_once, node, write, write_study
 
 from icsat_helpers import batch, fingerprints, study
-from icsat_helpers.plans import ROOT, Request
+from icsat_helpers.plans import Request
+from icsat_helpers.project import ROOT
 
 ALL = ["00-executive-summary", "01-scores", "02-goals", "03-silent"]
 Ran = Callable[[], list[str]]

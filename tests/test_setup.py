@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 
-from icsat_helpers.plans import ROOT
+from icsat_helpers.project import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")

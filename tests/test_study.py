@@ -13,9 +13,9 @@ from study_folder import TABLES, TOML, write
 from icsat_helpers import schemas
 from icsat_helpers.clean import check, load
 from icsat_helpers.columns import convert
+from icsat_helpers.project import find
 from icsat_helpers.schemas import ADDED
 from icsat_helpers.settings import parse
-from icsat_helpers.study import find
 
 STUDIES = Path(os.environ.get("ICSAT_STUDIES", Path(__file__).resolve().parents[2] / "shared" / "studies"))
 

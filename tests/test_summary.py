@@ -139,7 +139,7 @@ def test_the_chart_holds_every_claim(example, written):
     chart = summary.claims_chart(example, written("2026Q3", finding("H1", "supported")))
     assert chart.alt.count("Not tested") == 6
     assert all(f"H{i}:" in chart.alt for i in range(1, 8))
-    assert "H1 supported, 0.2 (0 to 0.4)" in chart.alt
+    assert "H1: Supported, 0.2 (0 to 0.4)" in chart.alt
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest
 from collection import SAY_RUN, dead, node, say_finding, start_run, until, write, write_study
 
 from icsat_helpers import batch, workers
-from icsat_helpers.plans import ROOT, Request
+from icsat_helpers.plans import Request
+from icsat_helpers.project import ROOT
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
