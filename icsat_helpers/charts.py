@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -38,6 +39,9 @@ TONE = {
     "not_estimable": SOFT,
 }
 BINS = 20  # dots at most
+TYPEFACES = (
+    "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"  # none is wider than the first, which is measured
+)
 NOT_TESTED = "Not tested"
 PERIODS = {
     "quarter": "quarters", "half": "half-years", "year": "years",
@@ -57,10 +61,10 @@ class Chart:
         """SVG text, the same bytes for the same data."""
         import matplotlib as mpl
 
-        with mpl.rc_context({"svg.hashsalt": "icsat", "svg.fonttype": "path"}):
+        with mpl.rc_context({"svg.hashsalt": "icsat", "svg.fonttype": "none"}):  # text stays text
             out = io.StringIO()
             self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
-        return out.getvalue()
+        return re.sub("'?DejaVu Sans'?", TYPEFACES, out.getvalue())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         data = base64.b64encode(self.svg().encode()).decode()
