@@ -1,4 +1,4 @@
-"""Executed notebooks to pages that open anywhere: self-contained HTML and PDF, no script, no request to any network.
+"""Executed notebooks to pages that open anywhere: self-contained HTML, no script, no request to any network.
 
 One page a notebook, and one document with every page inline. All that comes from data is escaped here but for
 `text/html` outputs, which their makers escape; of those, any that would load or run something is not shown.
@@ -107,20 +107,6 @@ def document(pages: Sequence[Page], *, title: str, subtitle: str = "", language:
     style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")
     return template.render(pages=shown, title=title, subtitle=subtitle, language=language, style=style)
-
-
-def paper(document: str) -> bytes:
-    """Return a document as PDF on A4, by WeasyPrint.
-
-    Raises
-    ------
-    OSError
-        Where Pango, which no Python package brings, is not installed.
-    """
-    import weasyprint
-
-    nothing_from_elsewhere = weasyprint.URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
-    return bytes(weasyprint.HTML(string=document, url_fetcher=nothing_from_elsewhere).write_pdf())
 
 
 class _Words(mistune.HTMLRenderer):
