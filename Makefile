@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: install run test lab check lock
+.PHONY: install run test lab check bench lock
 
 install: $(READY)
 
@@ -29,6 +29,10 @@ check: $(READY)
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks
+
+# How long a run takes beside a loop of papermill, how it grows with sites, and reading beside DuckDB: half an hour.
+bench: $(READY)
+	$(BIN)/python -m tests.bench
 
 # After a change of bounds in pyproject.toml.
 lock: $(READY)

@@ -40,19 +40,13 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory, worker_id):
-    """A maker of runs of the example: the folder of its period, in a language; each is run once, whoever asks first."""
+    """The folder of a run of the example: made once, by whichever worker of the tests asks first."""
     base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
-
-    def make(language="en"):
-        output = shared / f"published-{language}"
-        with filelock.FileLock(shared / f"published-{language}.lock"):
-            if not (output / "2026Q3" / "manifest.json").is_file():
-                words = ["run", "--output", str(output), "--parameter", f"language={language}"]
-                assert cli.main(words) == 0
-        return output / "2026Q3"
-
-    return make
+    output = (base if worker_id == "master" else base.parent) / "published"
+    with filelock.FileLock(f"{output}.lock"):
+        if not (output / "2026Q3" / "manifest.json").is_file():
+            assert cli.main(["run", "--output", str(output)]) == 0
+    return output / "2026Q3"
 
 
 @pytest.fixture

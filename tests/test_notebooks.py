@@ -29,8 +29,9 @@ def run(folder, output, *words):
 
 
 @pytest.fixture(scope="module")
-def example_run(tmp_path_factory):
-    return run(ROOT / "data" / "example", tmp_path_factory.mktemp("example"))
+def example_run(published):
+    found = json.loads((published / "findings.json").read_text())
+    return published, {finding["id"]: finding for finding in found["findings"]}
 
 
 def test_the_example_is_answered(example_run):
