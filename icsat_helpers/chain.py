@@ -40,7 +40,7 @@ class Tested:
 
 
 def tested(study: Study) -> Tested:
-    """Test the chain with halves of people, or with unit averages where halves hardly move together (F below 10).
+    """Test the chain with halves of people, or with unit averages where halves hardly move together (F below 4).
 
     F is that of the first step. Net of satisfaction little of morale's change is left, so the second is often weak;
     its interval is then wide and still holds the truth (as a rule with one instrument for one regressor: Angrist &

@@ -254,7 +254,7 @@ class Strongest:
 
 
 def strongest(study: Study, panel: Panel) -> Strongest:
-    """Test a panel with halves of its people, or with the plain slope where they hardly move together (F below 10)."""
+    """Test a panel with halves of its people, or with the plain slope where they hardly move together (F below 4)."""
     if panel.rung == "none":
         return Strongest(None, None, None, False, panel.reason)
     halves, reason = None, ""

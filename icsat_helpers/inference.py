@@ -22,7 +22,12 @@ Column = str | tuple[str, str]
 """A column, or the columns of two halves."""
 
 SMALLEST_SHARE = 1e-14  # of a sum of squares; rounding alone leaves some 1e-16
-WEAK_F = 10.0
+WEAK_F = 4.0
+"""Below it (near t(.975) squared) two halves cannot be told from unrelated ones.
+
+Not the usual 10: with one instrument for one regressor t holds its level there too, and it is turning to another
+estimate on seeing a small F that does harm (Angrist & Kolesár 2024).
+"""
 FEWEST_UNITS = 5  # fewer say nothing about units that are not there
 
 

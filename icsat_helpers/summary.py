@@ -157,7 +157,7 @@ def claims_table(study: Study, found: Results) -> Page:
         else:
             said = f"This study cannot answer it: {question.reason}."
             rows.append((question.id, question.claim, CERTAINTY["not_estimable"], said, "", MORE["not_estimable"]))
-    return listing(rows, ("", "Claim", "Verdict", "What is known", "Since last period", "To know more"))
+    return listing(rows, ("Id", "Claim", "Verdict", "What is known", "Since last period", "To know more"))
 
 
 def _verdict(finding: dict[str, Any]) -> str:
@@ -169,7 +169,7 @@ def _verdict(finding: dict[str, Any]) -> str:
 def parts_table(found: Results) -> Page:
     """Parts of the claims, one row each; nothing where there are none."""
     rows = [(f["id"], f["claim"], _verdict(f), f["sentence"]) for f in found.parts]
-    return listing(rows, ("", "Part of a claim", "Verdict", "What is known")) if rows else paragraphs("")
+    return listing(rows, ("Id", "Part of a claim", "Verdict", "What is known")) if rows else paragraphs("")
 
 
 MORE = {
@@ -228,7 +228,7 @@ def context(found: Results) -> Page:
         (name, what, f"{r:.2f}".replace("-", "−"), number(by_id[name]["standardised"]) if name in by_id else "–")
         for name, (what, r) in ANCHORS.items()
     ]
-    shown = listing(rows, ("", "relation with", "published (context only)", "here, standardised"))
+    shown = listing(rows, ("claim", "relation with", "published (context only)", "here, standardised"))
     note = paragraphs(
         "Context only, no yardstick: published are correlations of job satisfaction over business units, corrected for "
         "noise (Harter, Schmidt & Hayes 2002). Here it is internal satisfaction, on the rung named above; for turnover "
