@@ -281,7 +281,7 @@ def test_weak_halves_give_averages_and_say_so(persons, monkeypatch):
 def test_a_weak_second_step_keeps_its_halves_and_fails_its_check(persons, monkeypatch):
     """Unit averages would give a narrow interval that does not hold the truth: simulated, in none of nine."""
     found = equations.chain(persons, ORDER)
-    weak = replace(found, second=replace(found.second, first_stage_f=4.0))
+    weak = replace(found, second=replace(found.second, first_stage_f=3.0))
     monkeypatch.setattr(chain, "chain", lambda study, order, halved: weak if halved else found)
     kept = chain.tested(persons)
     assert kept.chain is weak
