@@ -41,6 +41,7 @@ import icsat_helpers as ic
 rows = len(ic.scores.unit_scores(ic.load({folder!r}), "internal"))"""
 DUCK = """
 import duckdb
+duckdb.sql("SET enable_progress_bar = false")
 half = "(coalesce({{0}}, {{1}}) + coalesce({{1}}, {{0}})) / 2.0 AS {{2}}"  # the mean of two, or the one there is
 scales = ", ".join(half.format(scale + "_1", scale + "_2", scale) for scale in "ab")
 rows = len(duckdb.sql(f\"\"\"
