@@ -21,6 +21,7 @@ import pandas as pd
 
 import icsat_helpers as ic
 from icsat_helpers import chain, simulate
+from icsat_helpers.inference import WEAK_F
 from tests.simulation_study import counts
 
 
@@ -39,7 +40,7 @@ def by_functions(study: Any) -> dict[str, dict[str, Any]]:
     for name, slope in (("a", halves.first), ("b", halves.second)):
         low, high = slope.estimate.interval()
         said[name] = {"estimate": slope.estimate.value, "ci_low": low, "ci_high": high, "p": slope.estimate.p}
-        said[name]["verdict"] = "weak" if slope.first_stage_f < 10 else "strong"
+        said[name]["verdict"] = "weak" if slope.first_stage_f < WEAK_F else "strong"
     return said
 
 

@@ -57,11 +57,33 @@ def test_weak_halves_give_the_plain_slope_and_say_so(tmp_path):
     panel = ic.unit_panel(study, "internal", "external")
     halves = designs.main_design(panel, study.table("units")).fit()
     tested = ic.strongest(study, panel)
-    assert halves.first_stage_f < 10
+    assert halves.first_stage_f < 4
     assert tested.attenuated
     assert tested.design.exposure == "exposure"
     instrument = sensitivity.checks(tested.halves)[0]
     assert (instrument.name, instrument.passed) == ("instrument", False)
+
+
+def test_halves_that_say_little_are_kept_for_averages_say_what_is_not_so(example, monkeypatch):
+    """Of panels of 30 units in which most of a unit's change is noise, true slope 1."""
+    from tests import feedback_study
+
+    monkeypatch.setattr(feedback_study, "NOISE_X", 2.5)
+    weak, plain = [], 0
+    for seed in range(40):
+        design = feedback_study.panel(seed, 1.0, 0.0, "next", 0.0)
+        fitted = design.fit()
+        if 4 < fitted.first_stage_f < 10:
+            weak.append((design, fitted.estimate.interval()))
+            mean = design.frame.assign(x=design.frame[["half_a", "half_b"]].mean(axis=1))
+            low, high = replace(design, frame=mean, exposure="x").fit().estimate.interval()
+            plain += low <= 1 <= high
+    assert len(weak) >= 10
+    assert sum(low <= 1 <= high for _, (low, high) in weak) >= 0.85 * len(weak)
+    assert plain <= 0.1 * len(weak)
+    panel = ic.unit_panel(example, "internal", "external")
+    monkeypatch.setattr(designs, "main_design", lambda *given: weak[0][0])
+    assert not ic.strongest(example, panel).attenuated
 
 
 def test_new_york_schools():
