@@ -272,7 +272,7 @@ def claims(findings: list[dict[str, Any]]) -> Chart:
     """Standardised effect and interval of each claim; the grey band is too small to matter.
 
     Effects are shown in the direction that the claim expects: to the right of zero speaks for it. A claim without
-    an estimate keeps its line, which says why.
+    an estimate keeps its line, which says why. `name`, where a finding has one, stands for its id.
     """
     figure, axes = _axes(height=1.2 + 0.5 * max(1, len(findings)))
     said, table = [], []
@@ -296,7 +296,7 @@ def claims(findings: list[dict[str, Any]]) -> Chart:
             table.append((f["id"], words, None, None, None, None))
         axes.annotate(words, (at, i), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
     axes.axvline(0, color=SOFT, linewidth=1)
-    axes.set_yticks(range(len(findings)), [f["id"] for f in reversed(findings)])
+    axes.set_yticks(range(len(findings)), [f.get("name", f["id"]) for f in reversed(findings)])
     axes.set(xlabel="Effect in standard deviations, in the direction of the claim", ylim=(-0.6, len(findings) - 0.4))
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.25)

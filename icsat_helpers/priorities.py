@@ -11,9 +11,10 @@ import pandas as pd
 from icsat_helpers import charts
 from icsat_helpers.charts import Chart
 from icsat_helpers.drivers import Drivers, measured
+from icsat_helpers.evidence import Metric, Metrics
 from icsat_helpers.health import level
 from icsat_helpers.listing import Page, listing, paragraphs, steps
-from icsat_helpers.scores import favourable_share, scales, unit_scores
+from icsat_helpers.scores import favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.shapley import Array
 from icsat_helpers.study import Study
 
@@ -97,6 +98,25 @@ def priorities(study: Study, found: list[Drivers]) -> list[Priority]:
                 )
             )  # fmt: skip
     return sorted(result, key=lambda p: (not p.proven, -p.urgency, p.outcome, p.scale))
+
+
+def urgency(ranked: list[Priority]) -> pd.Series:
+    """Urgency of each scale with a proven outcome, over all of them, what to fix first at the top."""
+    proven = [p for p in ranked if p.proven]
+    total = pd.Series([p.urgency for p in proven], [p.scale for p in proven], dtype=float).groupby(level=0).sum()
+    return total.sort_index().sort_values(ascending=False, kind="stable")
+
+
+def metrics(study: Study, ranked: list[Priority], notebook: str) -> Metrics:
+    """Urgency of each proven scale, for the executive summary; n is who rated in the reported period."""
+    people = person_scores(study, "internal")
+    n = int(people.loc[people["t"] == study.t, "person"].nunique()) if len(people) else 0
+    rows = urgency(ranked)
+    if n < study.settings.minimum_group:
+        return Metrics(())
+    return Metrics(
+        tuple(Metric("urgency", f"internal.{scale}", rows[scale], None, None, n, notebook) for scale in rows.index)
+    )
 
 
 # ---------------------------------------------------------------- what a notebook shows
@@ -205,8 +225,7 @@ def advice(found: list[Drivers], ranked: list[Priority]) -> Page:
             "Nothing is proven: no scale goes with an outcome more than chance gives. Do not pick one by this page; "
             "more periods, units or answers would settle it."
         )
-    urgency = pd.Series([p.urgency for p in proven], [p.scale for p in proven]).groupby(level=0).sum()
-    first = urgency.sort_index().sort_values(ascending=False, kind="stable").index[:2].tolist()
+    first = urgency(ranked).index[:2].tolist()
     lowest = min(ranked, key=lambda p: (p.favourable, p.scale)).scale
     said = [_why(scale, [p for p in proven if p.scale == scale], scale == lowest) for scale in first]
     open_ = sorted({p.outcome for p in ranked} - {p.outcome for p in proven})

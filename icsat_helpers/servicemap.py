@@ -231,15 +231,32 @@ def sensitivity(found: Map) -> Page:
 
 
 def metrics(found: Map, notebook: str) -> Metrics:
-    """Shares of the variance of one person's score of one provider; what could not be told apart is left out."""
+    """Shares of the variance of one person's score of one provider, and the providers that are surely low.
+
+    What could not be told apart is left out.
+    """
     model = found.served.model
     people = int(found.served.ratings["person"].nunique())
     if model is None or found.hidden is None or found.hidden.total:
         return Metrics(())
-    return Metrics(tuple(
+    shares = [
         Metric(f"variance_share.{name}", "internal", model.shares[name], None, None, people, notebook)
         for name in TERMS if name in model.shares
-    ))  # fmt: skip
+    ]  # fmt: skip
+    low, _ = surely(found)
+    ranks = [
+        Metric("lower_half", str(r.name_), float(r.mean), float(r.low), float(r.high), int(r.n), notebook)
+        for r in low.rename(columns={"name": "name_"}).itertuples()
+    ]
+    return Metrics((*shares, *ranks))
+
+
+def surely(found: Map) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Providers that are in the lower half with some certainty, the lowest first, and in the upper half, shown ones."""
+    if found.ranking.frame is None:
+        return found.providers.iloc[:0], found.providers.iloc[:0]
+    seen, half = found.providers[found.providers["shown"]], (len(found.providers) + 1) / 2
+    return seen[seen["rank_low"] > half].iloc[::-1], seen[seen["rank_high"] < half]
 
 
 PARTS_IN_WORDS = {
@@ -274,9 +291,7 @@ def advice(found: Map) -> Page:
             "Do not reward or blame a provider for its score this period: the scores do not tell them apart."
         )
     own = found.served.model is not None and "customer" in found.served.model.dropped
-    seen, half = found.providers[found.providers["shown"]], (len(found.providers) + 1) / 2
-    low = seen.loc[seen["rank_low"] > half, "name"].tolist()[::-1][:3]
-    high = seen.loc[seen["rank_high"] < half, "name"].tolist()[:3]
+    low, high = (names["name"].tolist()[:3] for names in surely(found))
     return paragraphs(
         f"Start with {', '.join(low)}: each of them is in the lower half with some certainty." if low else "",
         f"Ask {', '.join(high)} what they do differently." if high else "",

@@ -17,12 +17,18 @@ from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.project import ROOT
 from icsat_helpers.results import folder, read_json
 from icsat_helpers.study import Study
-from icsat_helpers.words import number
+from icsat_helpers.words import number, say
 
 MAIN = re.compile(r"H\d+$")
 NOT_TESTED = "Not tested"
 CLOSE, FAR = 1.5, 20  # times the data there is: hardly more, and more than anybody will collect
 FEW_NAMES = 8  # units named on the first screen
+MOST_NAMES = 3  # providers to start with
+SUBJECTS = {
+    "H1": "External customers", "H2": "Morale", "H3": "Retention", "H4": "Productivity", "H5": "Service-profit chain",
+    "H6": "Associates", "H7": "Programmes",
+}  # fmt: skip
+"""Each claim in a word or two, as its page is called."""
 ANCHORS = {"H1": ("customer satisfaction", 0.32), "H3": ("turnover", -0.36), "H4": ("productivity", 0.20)}
 """True-score correlations with job satisfaction over business units (Harter, Schmidt & Hayes 2002)."""
 
@@ -216,6 +222,7 @@ def claims_chart(study: Study, found: Results) -> charts.Chart:
     return charts.claims(
         [
             by_id.get(q.id, {"id": q.id, "verdict": "not_tested" if q.answerable else "not_estimable"} | blank)
+            | {"name": f"{SUBJECTS.get(q.id, '')} ({q.id})".strip()}
             for q in questions(study)
         ]
     )
@@ -235,6 +242,35 @@ def context(found: Results) -> Page:
         "it is the log hazard of leaving for one standard deviation, where persons can be followed."
     )
     return Page(shown.html + note.html, f"{shown.text}\n\n{note.text}")
+
+
+def first(found: Results) -> Page:
+    """The three things to do first, each with why: the scale, the providers, the programme that the pages name."""
+    urgent = next((m["of"].partition(".")[2] for m in found.metrics if m["name"] == "urgency"), "")
+    favourable = next(
+        (m["value"] for m in found.metrics if (m["name"], m["of"]) == ("favourable_share", f"internal.{urgent}")), None
+    )
+    low = [m["of"] for m in found.metrics if m["name"] == "lower_half"][:MOST_NAMES]
+    programmes = [f for f in found.parts if f["id"].startswith("H7.")]
+    worked = [f for f in programmes if f["verdict"] == "supported"]
+    worked = sorted(worked, key=lambda f: -abs(f["standardised"] or 0))[:1]
+    todo = []
+    if urgent and favourable is not None:
+        todo.append(
+            say("Improve {scale}. Of what is proven to go with good outcomes it leaves most to gain: {share}% of its "
+                "answers are favourable (Drivers).", scale=urgent, share=round(100 * favourable))
+        )  # fmt: skip
+    if low:
+        todo.append(
+            say("Start with {providers}: rated lowest by those they serve, in the lower half with some certainty "
+                "(The service map).", providers=", ".join(low))
+        )  # fmt: skip
+    for f in worked:
+        todo.append(
+            say("Extend {programme} to the units without it. {sentence}", programme=f["id"].partition(".")[2],
+                sentence=f["sentence"])
+        )  # fmt: skip
+    return steps(todo or ["Nothing is proven yet that would say where to begin; see below what would settle it."])
 
 
 def next_steps(found: Results) -> Page:

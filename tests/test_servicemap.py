@@ -98,11 +98,15 @@ def test_no_ranking_is_said_in_words_and_names_stand_in_their_own_order(small, m
 
 
 def test_metrics_are_the_contracts(example, drawn):
-    found = {metric.name: metric for metric in servicemap.metrics(drawn, "03-service-map").rows}
+    rows = servicemap.metrics(drawn, "03-service-map").rows
+    found = {metric.name: metric for metric in rows if metric.name != "lower_half"}
     assert list(found) == [f"variance_share.{name}" for name in ("provider", "customer", "relationship", "person")]
     assert {metric.of for metric in found.values()} == {"internal"}
     for name, metric in found.items():
         assert metric.value == drawn.served.model.shares[name.removeprefix("variance_share.")]
+    low = {metric.of for metric in rows if metric.name == "lower_half"}
+    shown = drawn.providers[drawn.providers["shown"]]
+    assert low == set(shown.loc[shown["rank_low"] > (len(drawn.providers) + 1) / 2, "name"])
 
 
 def test_favourable_shares_have_the_jackknifes_spread(example):

@@ -169,3 +169,21 @@ def test_published_relations_are_marked_as_context(written):
     assert "H3 | turnover | −0.36 | –" in text
     assert "context only" in text
     assert "no yardstick" in text
+
+
+def test_three_things_stand_first(written):
+    metrics = [
+        {"name": "favourable_share", "of": "internal.quality", "value": 0.514},
+        {"name": "favourable_share", "of": "internal.responsiveness", "value": 0.6},
+        {"name": "urgency", "of": "internal.quality", "value": 0.5},
+        {"name": "urgency", "of": "internal.responsiveness", "value": 0.4},
+        *({"name": "lower_half", "of": name, "value": 3.0} for name in ("Payroll", "IT", "Fleet", "Legal")),
+    ]
+    parts = [finding("H7.training", "supported"), finding("H7.feedback", "inconclusive")]
+    said = summary.first(written("2026Q3", *parts, metrics=metrics)).text.splitlines()
+    assert len(said) == 3
+    assert "Improve quality" in said[0]
+    assert "51%" in said[0]
+    assert "Payroll, IT, Fleet:" in said[1]
+    assert "Extend training" in said[2]
+    assert "Nothing is proven yet" in summary.first(written("2026Q3")).text
