@@ -16,12 +16,14 @@ from icsat_helpers.project import ROOT
 FOLDER = ROOT / "docs"
 PICTURES: Mapping[str, tuple[str, int, int, str]] = MappingProxyType(
     {
-        "summary.png": ("index.html", 900, 1000, "h2"),
-        "external-customers.png": ("04-external-customers.html", 900, 920, "figure"),
+        "summary.png": ("index.html", 900, 972, "h2"),
+        "external-customers.png": ("04-external-customers.html", 900, 846, "figure"),
         "phone.png": ("05-morale.html", 390, 780, "h1"),
     }
 )
 """File, width and height of the window, and what stands at its top."""
+
+TO_THE_TOP = "name => scrollTo(0, document.querySelector(name).getBoundingClientRect().y - 24)"
 
 
 def main() -> int:
@@ -32,14 +34,16 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as output, sync_playwright() as driver:
         code = cli.main(["run", "2026Q3", "--study", str(ROOT / "data" / "example"), "--output", output])
+        if code:
+            return code
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
         for name, (page, width, height, top) in PICTURES.items():
             window = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             window.goto((Path(output) / "2026Q3" / page).as_uri())
-            window.evaluate("top => scrollTo(0, scrollY + document.querySelector(top).getBoundingClientRect().y - 24)", top)
+            window.evaluate(TO_THE_TOP, top)
             _save(window.screenshot(), FOLDER / name)
         browser.close()
-    return code
+    return 0
 
 
 def _save(taken: bytes, path: Path) -> None:
