@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: install run test lab check bench lock
+.PHONY: install run test lab check bench pictures lock
 
 install: $(READY)
 
@@ -33,6 +33,10 @@ lab: $(READY)
 # How long a run takes beside a loop of papermill, how it grows with sites, and reading beside DuckDB: half an hour.
 bench: $(READY)
 	$(BIN)/python -m tests.bench
+
+# The README's pictures, from a run of the example in a browser.
+pictures: $(READY)
+	$(BIN)/python -m tests.pictures
 
 # After a change of bounds in pyproject.toml.
 lock: $(READY)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
-from icsat_helpers import cache, fingerprints, plans, records, results, workers
+from icsat_helpers import cache, fingerprints, paper, plans, records, results, workers
 from icsat_helpers.execution import without_paths
 from icsat_helpers.parameters import Notebook, RequestError
 from icsat_helpers.plans import SUMMARY, Plan, Request
@@ -27,8 +27,9 @@ from icsat_helpers.records import Record
 Task = tuple[Notebook, str]
 """A notebook to run, and the hash of what it is made from."""
 
-Steps = Generator[list[Task], dict[str, Record], int]
-"""A plan being carried out: yields what is to run next, is sent the records of it, returns the exit code."""
+Steps = Generator[list[Task] | None, Any, int]
+"""A plan being carried out: yields what is to run next and is sent the records of it, yields None and is sent the
+`Paper` of its document, returns the exit code."""
 
 
 def run(request: Request) -> int:
@@ -102,7 +103,7 @@ def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
         sys.stdout.flush()
         bar.update(steps)
 
-    pending: dict[Future[Any], tuple[_UnderWay, Task]] = {}
+    pending: dict[Future[Any], tuple[_UnderWay, Task | None]] = {}
     under_way = []
     waiting = list(reversed(made))
     with bar:
@@ -111,7 +112,11 @@ def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
                 under_way.append(_UnderWay(waiting.pop(), study, tell))
                 pending |= under_way[-1].submit(here, {})
             for future in wait(pending, return_when=FIRST_COMPLETED).done if pending else ():
-                mine, (notebook, made_from) = pending.pop(future)
+                mine, task = pending.pop(future)
+                if task is None:
+                    pending |= mine.submit(here, future.result())
+                    continue
+                notebook, made_from = task
                 outcome = workers.outcome(future, notebook.name)
                 tell(mine.place + _line(outcome.name, outcome.ended, outcome.seconds, outcome.error), 1)
                 known = records.record(mine.plan, notebook, made_from, outcome)
@@ -132,17 +137,20 @@ class _UnderWay:
         self._made: dict[str, Record] = {}
         next(self._steps)
 
-    def submit(self, here: Any, made: dict[str, Record]) -> dict[Future[Any], tuple[_UnderWay, Task]]:
-        """Go on with what was made, to where notebooks must run, and start them."""
+    def submit(self, here: Any, made: Any) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
+        """Go on with what was made, to where notebooks must run or the document be drawn, and start that."""
         try:
             tasks = self._steps.send(made)
         except StopIteration as end:
             self.code = end.value
             return {}
+        if tasks is None:
+            request = self.plan.request
+            return {here.call(paper.make, self.plan.folder / "index.html", request.timeout): (self, None)}
         self._left, self._made = {notebook.name for notebook, _ in tasks}, {}
         return {here.submit(task[0], self.plan): (self, task) for task in tasks}
 
-    def take(self, here: Any, known: Record) -> dict[Future[Any], tuple[_UnderWay, Task]]:
+    def take(self, here: Any, known: Record) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
         """Take the record of one notebook; go on when it was the last of them."""
         self._made[known["name"]] = known
         return self.submit(here, self._made) if self._made.keys() == self._left else {}
@@ -180,7 +188,9 @@ def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None]) -> Steps:
             _put_json(plan, "findings.json", plan.identity | found)
             known |= yield [(summary, now)]
             again.append(SUMMARY)
-    _publish(plan, study, known, bool(again))
+    manifest = _publish(plan, study, known, bool(again))
+    if not (manifest.get("pdf", {}).get("made") and (plan.folder / "index.pdf").is_file()):
+        _put_paper(plan, manifest, (yield None), tell)
 
     failed = sorted(name for name in again if known[name]["ended"] != "ok")
     tell(f"{plan.folder / 'index.html'} {'(without ' + ', '.join(failed) + ')' if failed else ''}".rstrip())
@@ -210,8 +220,11 @@ def _begin(plan: Plan, known: Mapping[str, Record]) -> None:
     results.remove([plan.folder / "manifest.json"])
 
 
-def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: bool) -> None:
-    """Put all files of a run in place, unless nothing `ran` and they are there and would be the same."""
+def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: bool) -> dict[str, Any]:
+    """Put the files of a run in place, unless nothing `ran` and they are there and would be the same.
+
+    Returns the manifest: the one that is there, or one that is yet to be written.
+    """
     state = records.state(plan, known)
     manifest = results.read_json(plan.folder / "manifest.json")
     good = [name for name in sorted(known) if known[name]["ended"] == "ok"]
@@ -222,7 +235,7 @@ def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: boo
         *(f"{n}.{kind}" for n in good for kind in ("html", "ipynb")),
     ]
     if not ran and manifest.get("state") == state and all((plan.folder / name).is_file() for name in files):
-        return
+        return manifest
     _hold(plan, study)
     _begin(plan, known)
     _put_json(plan, "findings.json", plan.identity | records.merged(known.values()))
@@ -232,7 +245,19 @@ def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: boo
     csv.writer(text, lineterminator="\n").writerows(map(results.quoted, [changes["columns"], *changes["data"]]))
     _put(plan, "data-changes.csv", text.getvalue())
     _put_pages(plan, known, good)
-    _put_json(plan, "manifest.json", _manifest(plan, [known[name] for name in sorted(known)], facts["rows"], state))
+    return _manifest(plan, [known[name] for name in sorted(known)], facts["rows"], state)
+
+
+def _put_paper(plan: Plan, manifest: dict[str, Any], made: paper.Paper, tell: Callable[..., None]) -> None:
+    """Put the document on paper in place, or say why there is none, and finish the run with its manifest."""
+    if made.content:
+        results.write(plan.cache, plan.folder / "index.pdf", made.content)
+    else:
+        results.remove([plan.folder / "index.pdf"])
+        tell(f"index.pdf was not made. {made.why}")
+    said = {"made": True} if made.content else {"made": False, "why": made.why}
+    if manifest.get("pdf") != said:
+        _put_json(plan, "manifest.json", manifest | {"pdf": said})
     records.forget(plan)
 
 

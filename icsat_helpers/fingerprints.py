@@ -19,7 +19,7 @@ ALLOW_OUTSIDE = "ICSAT_ALLOW_OUTSIDE"
 """The environment variable that ``--allow-outside`` sets: a study may name files outside its folder."""
 
 _RUNNER = ("batch.py", "cli.py")  # no result depends on these
-_PAGES = ("publish.py", "page.css", "page.html.j2")  # nor any finding on these
+_PAGES = ("publish.py", "paper.py", "page.css", "page.html.j2")  # nor any finding on these
 
 
 def of(value: Any) -> str:

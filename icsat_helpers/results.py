@@ -60,12 +60,12 @@ def remove(paths: Iterable[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def write(cache: Path, path: Path, text: str) -> None:
+def write(cache: Path, path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: in the cache first, then moved into place."""
     part = cache / f"part-{path.name}"
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with part.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

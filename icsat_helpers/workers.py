@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -34,6 +35,10 @@ class Machine:
     def submit(self, notebook: Notebook, plan: Plan) -> Future[Outcome]:
         """Run a notebook as soon as there is room."""
         return self._executor.submit(execute, notebook, plan, self.start())
+
+    def call(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+        """Call a function of the runner's as soon as there is room."""
+        return self._executor.submit(function, *given)
 
     def close(self) -> None:
         """Kill what still runs, for nobody waits for it any more."""
@@ -67,6 +72,7 @@ class Cluster:
             pure=False
         )  # the scheduler itself retries what a dying worker had
         self._imported = tuple(imported)
+        self._own = ThreadPoolExecutor(os.cpu_count())
 
     def start(self) -> None:
         """Do nothing: workers start with their first notebook."""
@@ -80,8 +86,13 @@ class Cluster:
         """Run a notebook on any worker; on another one if that worker dies."""
         return self._executor.submit(_on_worker, notebook, plan, self._imported, _code())
 
+    def call(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+        """Call a function of the runner's on its own machine, beside what the workers do."""
+        return self._own.submit(function, *given)
+
     def close(self) -> None:
         """Take back what has not started."""
+        self._own.shutdown(cancel_futures=True)
         self._executor.shutdown(wait=False)
         self._client.close()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from icsat_helpers import workers
+from icsat_helpers import paper, workers
 from icsat_helpers.execution import Outcome
 from icsat_helpers.parameters import Notebook
 from icsat_helpers.plans import SUMMARY, Plan, Request
@@ -88,7 +90,19 @@ def answer_at_once(patch: pytest.MonkeyPatch, log: Path, **tables: list[str] | N
 
     patch.setattr(workers, "execute", fake)
     patch.setattr(workers.Machine, "start", lambda machine: None)
+    draw_at_once(patch)
     return said
+
+
+def draw_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Let documents be on paper without a process that draws them."""
+    patch.setattr(paper, "make", lambda *_: paper.Paper(b"%PDF-"))
+
+
+def inflated(pdf: bytes) -> bytes:
+    """Return a PDF and what its streams hold: among it the objects that say what it is."""
+    streams = re.findall(rb"stream\r?\n(x.*?)endstream", pdf, re.S)
+    return b"\n".join([pdf, *(zlib.decompressobj().decompress(each) for each in streams)])
 
 
 def start_run(request: Request, **environment: str) -> subprocess.Popen[bytes]:

@@ -18,9 +18,21 @@ from typing import Any
 import filelock
 import nbformat
 import pytest
-from collection import PARAMETERS, SAY_RUN, STUDY, dead, node, say_finding, until, write, write_study
+from collection import (
+    PARAMETERS,
+    SAY_RUN,
+    STUDY,
+    dead,
+    draw_at_once,
+    inflated,
+    node,
+    say_finding,
+    until,
+    write,
+    write_study,
+)
 
-from icsat_helpers import batch, execution, fingerprints, plans, results, workers
+from icsat_helpers import batch, execution, fingerprints, paper, plans, results, workers
 from icsat_helpers.execution import Outcome
 from icsat_helpers.parameters import Notebook, RequestError, declarations, values
 from icsat_helpers.plans import Request
@@ -41,6 +53,7 @@ LOOK_AROUND = (
     'print("at", study, pathlib.Path.home() / "x")\n'
     'warnings.warn("un" + "welcome")'
 )
+DRAW = paper.make  # the fixtures put something faster in its place
 BREAK = (
     'secret = os.environ["ICSAT_TEST_SECRET"]\nraise KeyError(f"{secret} /srv/data/people.csv postgres://me:pw@db/x")'
 )
@@ -117,6 +130,7 @@ def test_files_are_whole_and_nothing_else_is_left(ran: tuple[Request, int]) -> N
     request, _ = ran
     pages = [f"{name}.{kind}" for name in ("00-executive-summary", "01-good", "05-good") for kind in ("html", "ipynb")]
     others = ["data-changes.csv", "findings.json", "index.html", "manifest.json"]
+    others += ["index.pdf"] if read(request, "manifest.json")["pdf"]["made"] else []
     assert sorted(path.name for path in place(request).iterdir()) == sorted(pages + others)
     cache = Path(request.output) / ".cache"
     assert cache.stat().st_mode & 0o777 == 0o700
@@ -172,7 +186,7 @@ def test_nothing_of_the_machine_is_in_the_results(ran: tuple[Request, int]) -> N
         "never",
     ]
     for path in place(request).iterdir():
-        text = path.read_text(encoding="utf-8")
+        text = inflated(path.read_bytes()).decode(errors="replace")
         assert [word for word in there if re.search(rf"(?<![\w+/]){re.escape(word)}(?![\w+-])", text)] == [], path.name
         assert "unwelcome" not in text, path.name  # stderr
 
@@ -223,6 +237,75 @@ def test_one_notebook_again_replaces_its_entries_and_keeps_the_rest(
 # ---- without kernels
 
 
+PANGO_IS_MISSING = "raise OSError('cannot load library libpango-1.0-0 of /srv/lib')"
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_without_pango_all_else_is_there_and_the_manifest_says_why(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is tried again each time; where it succeeds later, nothing else is written again but the manifest."""
+    monkeypatch.setattr(paper, "make", DRAW)
+    (tmp_path / "weasyprint.py").write_text(PANGO_IS_MISSING)
+    (tmp_path / "out" / "2026Q2").mkdir(parents=True)
+    (place(request_) / "index.pdf").write_bytes(b"of an earlier run")
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        assert batch.run(request_) == 0
+        assert "index.pdf was not made" in capsys.readouterr().out
+        told = read(request_, "manifest.json")["pdf"]
+        assert told["made"] is False
+        assert re.fullmatch(r"WeasyPrint, or the Pango library .* is not installed on this machine\.", told["why"])
+        assert not (place(request_) / "index.pdf").exists()
+        written = {path.name: path.stat().st_mtime_ns for path in place(request_).iterdir()}
+        assert {"index.html", "01-good.html", "manifest.json"} <= {*written}
+        assert batch.run(request_) == 0
+        assert {path.name: path.stat().st_mtime_ns for path in place(request_).iterdir()} == written
+    monkeypatch.setattr(paper, "make", lambda *_: paper.Paper(b"%PDF-"))
+    assert batch.run(request_) == 0
+    assert read(request_, "manifest.json")["pdf"] == {"made": True}
+    changed = {path.name for path in place(request_).iterdir() if path.stat().st_mtime_ns != written.get(path.name)}
+    assert changed == {"index.pdf", "manifest.json"}
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_what_is_on_paper_is_drawn_again_only_when_the_pages_are_made_again(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(paper, "make", lambda path, *_: drawn.append(path.name) or paper.Paper(b"%PDF-"))
+    assert batch.run(request_) == 0
+    assert batch.run(request_) == 0
+    assert drawn == ["index.html"]
+    (place(request_) / "index.pdf").unlink()
+    assert batch.run(request_) == 0
+    assert batch.run(replace(request_, force=True)) == 0
+    assert drawn == ["index.html"] * 3
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_each_site_is_drawn_beside_the_next(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one document is drawn, the notebooks of other sites go on."""
+    at_once: list[int] = []
+    under_way: list[int] = []
+
+    def slow(*_: Any) -> paper.Paper:
+        under_way.append(1)
+        at_once.append(len(under_way))
+        time.sleep(0.5)
+        under_way.pop()
+        return paper.Paper(b"%PDF-")
+
+    monkeypatch.setattr(paper, "make", slow)
+    units = "unit_id,site\nU1,North\nU2,South\n"
+    (Path(request_.study) / "units.csv").write_text(units)
+    toml = Path(request_.study) / "study.toml"
+    toml.write_text(toml.read_text().replace("minimum_group = 5", "minimum_group = 1"))
+    assert batch.run(replace(request_, by_site=True, jobs=2)) == 0
+    assert max(at_once) == 2
+    assert len(list(Path(request_.output).rglob("index.pdf"))) == 2
+
+
 @pytest.fixture
 def request_(tmp_path: Path) -> Request:
     """A request for one good notebook."""
@@ -241,6 +324,7 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
 
     monkeypatch.setattr(workers, "execute", fake)
     monkeypatch.setattr(workers.Machine, "start", lambda machine: None)
+    draw_at_once(monkeypatch)
     return fake
 
 

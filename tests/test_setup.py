@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 
+import pictures
 import pytest
 import yaml
 
@@ -67,7 +68,17 @@ def test_the_readme_starts_with_the_two_commands() -> None:
     assert fenced[1] == "make run\nmake test\n"
 
 
-@pytest.mark.parametrize("target", ["install", "run", "test", "lab", "check", "lock"])
+def test_the_readmes_pictures_are_small_told_in_words_and_made_by_one_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = {path: alt for alt, path in re.findall(r"!\[(.*?)\]\((docs/.+?)\)", text)}
+    shown |= dict(re.findall(r'<img src="(docs/.+?)".*? alt="(.*?)"', text))
+    assert {*shown} == {f"docs/{name}" for name in pictures.PICTURES}
+    assert {*shown} == {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").iterdir()}
+    assert all(len(alt.split()) > 5 for alt in shown.values())
+    assert max((ROOT / path).stat().st_size for path in shown) < 200_000
+
+
+@pytest.mark.parametrize("target", ["install", "run", "test", "lab", "check", "pictures", "lock"])
 def test_the_makefile_has_its_targets(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 

@@ -1,0 +1,90 @@
+"""The executive's document on paper: `index.html` as an A4 PDF, drawn by WeasyPrint in a process of its own.
+
+A process of its own: its libraries are slow to import, some machines lack one, and whatever stops it must not stop
+the run.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from icsat_helpers.project import ROOT
+
+_NOT_INSTALLED = 3
+"""What the process ends with where WeasyPrint, or a library that it loads, is missing."""
+
+_LONGEST = 600.0
+"""Seconds, for a run without a `--timeout`."""
+
+_FOLDED = re.compile(r"(<details\b[^>]*>|</details\s*>)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """The bytes of a PDF, or why there is none."""
+
+    content: bytes = b""
+    why: str = ""
+
+
+def make(document: Path, timeout: float) -> Paper:
+    """Draw a document that `publish` made; what stops it is told in words that give nothing away."""
+    command = [sys.executable, "-m", "icsat_helpers.paper", str(document.resolve())]
+    timeout = min(timeout, _LONGEST)
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return Paper(why=f"It was stopped after {timeout:g} seconds.")
+    except OSError as error:
+        return Paper(why=f"Its process could not be started: {error.strerror}.")
+    if done.returncode == _NOT_INSTALLED:
+        return Paper(why="WeasyPrint, or the Pango library that it needs, is not installed on this machine.")
+    if done.returncode or not done.stdout.startswith(b"%PDF-"):
+        last = re.match(r"[\w.]+", done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+        kind = last[0].rpartition(".")[2] if last else f"exit code {done.returncode}"
+        return Paper(why=f"WeasyPrint stopped with {kind}.")
+    return Paper(done.stdout)
+
+
+def pdf(document: str) -> bytes:
+    """Return a document as a tagged A4 PDF, without what unfolds; an address of anything outside it is refused."""
+    import weasyprint
+
+    inside = weasyprint.URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
+    drawn = weasyprint.HTML(string=unfolded(document), url_fetcher=inside).write_pdf(pdf_variant="pdf/ua-1")
+    return bytes(drawn)
+
+
+def unfolded(document: str) -> str:
+    """Return a document without what unfolds: print CSS hides it, but it would still take time to read.
+
+    Examples
+    --------
+    >>> unfolded("<p>a</p><details><summary>b</summary><details>c</details></details><p>d</p>")
+    '<p>a</p><p>d</p>'
+    """
+    kept, depth = [], 0
+    for number, part in enumerate(_FOLDED.split(document)):
+        if number % 2:  # every second part is what it was split at
+            depth += -1 if part.startswith("</") else 1
+        elif not depth:
+            kept.append(part)
+    return "".join(kept)
+
+
+def main(document: str) -> int:
+    """Write the PDF to standard output."""
+    try:
+        import weasyprint  # noqa: F401
+    except (ImportError, OSError):  # OSError: the library is looked for as the module is imported
+        return _NOT_INSTALLED
+    sys.stdout.buffer.write(pdf(Path(document).read_text(encoding="utf-8")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
