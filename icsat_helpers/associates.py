@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.designs import Design, Strongest, main_design, plain_design
-from icsat_helpers.disclosure import publishable
+from icsat_helpers.disclosure import coarse, grains, publishable
 from icsat_helpers.inference import Estimate, NotEstimable, apart, jackknife, slope
 from icsat_helpers.listing import Page, of_frame, paragraphs
 from icsat_helpers.panel import Panel, unit_panel
@@ -106,12 +106,16 @@ def levels(study: Study, measure: str, minimum: int) -> pd.DataFrame:
         kind, people, mean, low, high, shown.
     """
     scores = person_scores(study, measure)
-    scores = scores[scores["t"] == study.t].groupby("person", as_index=False)["score"].mean()
     kinds = study.table("people").reindex(columns=["person_id", "associate_type"]).set_index("person_id")
-    grouped = scores.groupby(kinds["associate_type"].reindex(scores["person"]).to_numpy())["score"]
-    table = grouped.agg(["size", "mean", "sem"]).reindex(KINDS).dropna(subset=["size"])
+    scores = scores.assign(kind=kinds["associate_type"].reindex(scores["person"]).to_numpy())
+    width = study.settings.maximum - study.settings.minimum
+    steps = grains(scores[scores["t"] >= study.t - 1].dropna(subset=["kind"]), ["t", "kind"], minimum, width)
+    people = scores[scores["t"] == study.t].groupby(["kind", "person"])["score"].mean()
+    table = people.groupby(level=0).agg(["size", "mean", "sem"]).reindex(KINDS).dropna(subset=["size"])
     half = stats.t.ppf(0.975, table["size"] - 1) * table["sem"]
-    table = table.assign(low=table["mean"] - half, high=table["mean"] + half).rename_axis("kind").reset_index()
+    step = [steps.get((study.t, kind), 0.0) for kind in table.index]
+    mean, low, high = coarse(table["mean"], table["mean"] - half, table["mean"] + half, step)
+    table = table.assign(mean=mean, low=low, high=high).rename_axis("kind").reset_index()
     table = table.rename(columns={"size": "people"})[["kind", "people", "mean", "low", "high"]]
     return publishable(table, "people", minimum, ["mean", "low", "high"])
 

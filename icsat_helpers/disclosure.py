@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import dijkstra, maximum_flow
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed to less than half of it
 LARGEST_FLOW = 2**30  # capacities are 32-bit
 FREE = 1e-6  # length of what is hidden already; 0 would be no way at all
@@ -77,6 +78,108 @@ def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], wi
     return result.assign(shown=np.where(hidden, reason, ""))
 
 
+# ---------------------------------------------------------------- a report beside the last one
+
+
+def few_moved(now: pd.DataFrame, before: pd.DataFrame, keys: list[str], minimum: int) -> pd.Series:
+    """How many people came to, or went from, each group since the period before, where they are too few to be told.
+
+    Who stays may well answer as before; then the difference of two reports is what those few answered.
+
+    Parameters
+    ----------
+    now, before : DataFrame
+        `keys` and person.
+    keys : list of str
+        Columns that name a group.
+    minimum : int
+
+    Returns
+    -------
+    Series of int, by `keys` of `now`, sorted
+        0 where nobody moved, `minimum` people or more did, or the group was too small to be shown before.
+
+    Examples
+    --------
+    >>> before = pd.DataFrame({"unit": "a", "person": list("pqrstu")})
+    >>> few_moved(before[1:], before, ["unit"], 5).tolist(), few_moved(before, before[:2], ["unit"], 5).tolist()
+    ([1], [0])
+    """
+    one, two = (frame[[*keys, "person"]].drop_duplicates() for frame in (now, before))
+    n, was, both = (frame.groupby(keys, sort=True).size() for frame in (one, two, one.merge(two)))
+    was, both = (each.reindex(n.index, fill_value=0) for each in (was, both))
+    moved = n + was - 2 * both
+    return moved.where((was >= minimum) & (moved < minimum), 0)
+
+
+def grain(people: float, moved: float, width: float) -> float:
+    """Step to which a mean is rounded, so that what it gives away of a few people is too coarse to be used.
+
+    Parameters
+    ----------
+    people : float
+        Behind the mean.
+    moved : float
+        Of them, or of those who have left them, the few who could be told; 0 needs no rounding.
+    width : float
+        Of the scale: the mean of the few may not be narrowed to less than `NARROWEST` of it.
+
+    Returns
+    -------
+    float
+        One of 0.001, 0.002, 0.005, 0.01 and so on; 0 for none.
+
+    Examples
+    --------
+    >>> grain(6, 1, 4), grain(700, 2, 4), grain(700, 0, 4)
+    (0.5, 0.01, 0.0)
+    """
+    if not moved:
+        return 0.0
+    wanted = moved * NARROWEST * width / people
+    return next(step for k in range(-3, 9) for step in (10.0**k, 2 * 10.0**k, 5 * 10.0**k) if step >= wanted - 1e-12)
+
+
+def grains(answers: pd.DataFrame, by: list[str], minimum: int, width: float) -> pd.Series:
+    """Step to which the mean of each group is rounded because few moved since the period before; 0 for none.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        t, person and `by`.
+    by : list of str
+        Columns that name a group, ``t`` among them.
+
+    Examples
+    --------
+    >>> answers = pd.DataFrame({"t": [1] * 6 + [2] * 5, "person": [*"pqrstu", *"pqrst"]})
+    >>> grains(answers, ["t"], 5, 4.0).to_dict()
+    {1: 0.0, 2: 0.5}
+    """
+    moved = few_moved(answers, answers.assign(t=answers["t"] + 1), by, minimum)
+    people = answers.groupby(by)["person"].nunique().reindex(moved.index)
+    steps = [grain(n, few, width) for n, few in zip(people, moved, strict=True)]
+    return pd.Series(steps, moved.index, dtype=float)
+
+
+def coarse(value: Floats, low: Floats, high: Floats, step: Floats) -> tuple[Floats, Floats, Floats]:
+    """Round values and their intervals to a step each; the ends tell no more of a value than the value itself.
+
+    Examples
+    --------
+    >>> [x.tolist() for x in coarse(*np.array([[3.46, 3.46], [3.31, 3.31], [3.61, 3.61], [0.2, 0.0]]))]
+    [[3.4, 3.46], [3.2, 3.31], [3.6, 3.61]]
+    """
+    value, low, high, step = (np.asarray(each, dtype=float) for each in (value, low, high, step))
+    size = np.where(step > 0, step, 1.0)
+    middle = size * np.round(value / size)
+    ends = (middle, middle - size * np.ceil((value - low) / size), middle + size * np.ceil((high - value) / size))
+    one, two, three = (
+        np.where(step > 0, end.round(6), given) for end, given in zip(ends, (value, low, high), strict=True)
+    )
+    return one, two, three
+
+
 # ---------------------------------------------------------------- tables with margins
 
 
@@ -99,12 +202,14 @@ class Hidden:
     total: bool
 
 
-def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> Hidden:
+def suppress_table(
+    answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
+) -> Hidden:
     """Hide small groups in a two-way table of means, and as much more as keeps them from being worked out.
 
-    A cell or margin is sensitive where fewer than `minimum` people stand behind it. The reader is taken to know
-    more than a page shows: n and mean, exactly, of every shown cell and margin, which cells are empty, and the
-    answer scale. More is hidden until, for each sensitive cell or margin,
+    A cell or margin is sensitive where fewer than `minimum` people stand behind it, or where `few_moved` since the
+    table `before`. The reader is taken to know more than a page shows: n and mean, exactly, of every shown cell and
+    margin, which cells are empty, and the answer scale. More is hidden until, for each sensitive cell or margin,
 
     1. the numbers of answers that agree with all this span what `minimum` people give: nobody can tell that the
        group is small, and no sum or difference of shown numbers is about less;
@@ -122,6 +227,8 @@ def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, flo
     minimum : int
     bounds : (float, float)
         Ends of the answer scale.
+    before : DataFrame, optional
+        The same of the period before, whose table the reader has too.
 
     Examples
     --------
@@ -131,7 +238,7 @@ def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, flo
     >>> suppress_table(table, 5, (1, 5)).cells.to_numpy().tolist()
     [[True, False, True], [True, False, True]]
     """
-    network = _Network.of(answers, minimum, bounds)
+    network = _Network.of(answers, minimum, bounds, before)
     network.widen_lines(minimum)
     _complement(network, minimum, NARROWEST * (bounds[1] - bounds[0]))
     cells = np.zeros(tuple(len(names) for names in network.labels), dtype=bool)
@@ -186,24 +293,29 @@ class _Network:
     person: Ints
 
     @classmethod
-    def of(cls, answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> _Network:
+    def of(
+        cls, answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
+    ) -> _Network:
         row, rows = pd.factorize(answers["row"], sort=True)
         column, columns = pd.factorize(answers["column"], sort=True)
         person = pd.factorize(answers["person"])[0]
         column = column + len(rows)
         source, sink = len(rows) + len(columns), len(rows) + len(columns) + 1
-        parts, behind, before = [], [], 0
+        parts, behind, seen = [], [], 0
         for tail, head in ((row, column), (source, row), (column, sink), (sink, source)):
             frame = pd.DataFrame({"tail": tail, "head": head, "score": answers["score"].to_numpy(), "person": person})
             grouped = frame.groupby(["tail", "head"], sort=True)
             parts.append(grouped.agg(n=("score", "size"), people=("person", "nunique"), sum=("score", "sum")))
-            behind.append(before + grouped.ngroup().to_numpy())
-            before += len(parts[-1])
+            behind.append(seen + grouped.ngroup().to_numpy())
+            seen += len(parts[-1])
         arcs = pd.concat(parts).reset_index()
         low, high = bounds
         scale = min(1000.0, LARGEST_FLOW / ((high - low) * len(answers)))
         room = np.column_stack([arcs["sum"] - low * arcs["n"], high * arcs["n"] - arcs["sum"]]).clip(0)
         small = (arcs["people"] < minimum).to_numpy()
+        if before is not None:  # the total is on no page: it needs no protection of its own
+            few = [few_moved(answers, before, keys, minimum) for keys in (["row", "column"], ["row"], ["column"])]
+            small = small | np.concatenate([*(each.gt(0).to_numpy() for each in few), [False]])
         return cls(
             labels=(rows, columns), tail=arcs["tail"].to_numpy(), head=arcs["head"].to_numpy(), n=arcs["n"].to_numpy(),
             people=arcs["people"].to_numpy(), room=np.floor(np.round(scale * room, 6)).astype(np.int64), scale=scale,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from icsat_helpers.disclosure import coarse, grain
 from icsat_helpers.halves import SPLITS, halves_of
 from icsat_helpers.hazard import WEAK_AGREEMENT, agreement
 from icsat_helpers.listing import Page, listing, paragraphs
@@ -222,7 +223,8 @@ def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: 
 def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[str, Incidence]:
     """Cumulative incidence of leaving over two years for the least, middle and most satisfied third of answers.
 
-    None where a third has fewer than `minimum` people, or fewer than `minimum` of them left.
+    None where a third has fewer than `minimum` people, or fewer than `minimum` of them left. Rounded: beside the last
+    period's curve nobody can tell in which third a few belonged who have left since.
     """
     horizon = min(2 * PARTS[frequency][1], last - int(rows["t"].min()))
     third = np.ceil(3 * rows["own"].rank(pct=True)).clip(1, 3)
@@ -230,7 +232,13 @@ def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[
     parts = {name: rows[third == k] for k, name in names.items()}
     if any(part.loc[part["gone_by_choice"], "person"].nunique() < minimum for part in parts.values()):
         return {}
-    return {name: incidence(part, last, horizon) for name, part in parts.items()}
+    found = {name: incidence(part, last, horizon) for name, part in parts.items()}
+    return {name: _rounded(each, grain(each.n_people, minimum - 1, 1.0)) for name, each in found.items()}
+
+
+def _rounded(found: Incidence, step: float) -> Incidence:
+    ends = (end.clip(0, 1) for end in coarse(found.share, found.low, found.high, np.full(len(found.share), step)))
+    return Incidence(*ends, found.n_people)
 
 
 def kept_a_year(groups: dict[str, Incidence], frequency: str, chosen: bool) -> Page:
