@@ -278,8 +278,8 @@ class _Exposed(Exception):
     def __init__(self, groups: Sequence[str]) -> None:
         more = f" and {len(groups) - _FEW} more" if len(groups) > _FEW else ""
         super().__init__(
-            f"Not published: what is hidden of {'; '.join(groups[:_FEW])}{more} could be worked out from what is shown, "
-            "here and in the reports that the output folder holds."
+            f"Not published: what is hidden of {'; '.join(groups[:_FEW])}{more} could be worked out from what these "
+            "pages and the earlier ones in the output folder show."
         )
 
 

@@ -10,10 +10,12 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra, maximum_flow
 
+from icsat_helpers.release import NARROWEST
+
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed to less than half of it
+Numbers = npt.ArrayLike
 LARGEST_FLOW = 2**30  # capacities are 32-bit
 FREE = 1e-6  # length of what is hidden already; 0 would be no way at all
 
@@ -162,7 +164,7 @@ def grains(answers: pd.DataFrame, by: list[str], minimum: int, width: float) -> 
     return pd.Series(steps, moved.index, dtype=float)
 
 
-def coarse(value: Floats, low: Floats, high: Floats, step: Floats) -> tuple[Floats, Floats, Floats]:
+def coarse(value: Numbers, low: Numbers, high: Numbers, step: Numbers) -> tuple[Floats, Floats, Floats]:
     """Round values and their intervals to a step each; the ends tell no more of a value than the value itself.
 
     Examples
@@ -170,12 +172,12 @@ def coarse(value: Floats, low: Floats, high: Floats, step: Floats) -> tuple[Floa
     >>> [x.tolist() for x in coarse(*np.array([[3.46, 3.46], [3.31, 3.31], [3.61, 3.61], [0.2, 0.0]]))]
     [[3.4, 3.46], [3.2, 3.31], [3.6, 3.61]]
     """
-    value, low, high, step = (np.asarray(each, dtype=float) for each in (value, low, high, step))
-    size = np.where(step > 0, step, 1.0)
-    middle = size * np.round(value / size)
-    ends = (middle, middle - size * np.ceil((value - low) / size), middle + size * np.ceil((high - value) / size))
+    at, below, above, steps = (np.asarray(each, dtype=float) for each in (value, low, high, step))
+    size = np.where(steps > 0, steps, 1.0)
+    middle = size * np.round(at / size)
+    ends = (middle, middle - size * np.ceil((at - below) / size), middle + size * np.ceil((above - at) / size))
     one, two, three = (
-        np.where(step > 0, end.round(6), given) for end, given in zip(ends, (value, low, high), strict=True)
+        np.where(steps > 0, end.round(6), given) for end, given in zip(ends, (at, below, above), strict=True)
     )
     return one, two, three
 

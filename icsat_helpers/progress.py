@@ -55,19 +55,25 @@ def organisation(study: Study) -> Page:
         two = (steps.get(study.t, 0.0), steps.get(t, 0.0))
         rows = _rounded(rows, *two)
         said += [_sentence(row, study.label(t)) for row in rows.itertuples(index=False)]
-        names = [f"{period}: people {study.site}".rstrip() for period in (study.period, study.label(t))]
+        now, then = (f"{period}: people {study.site}".rstrip() for period in (study.period, study.label(t)))
         behind += [
-            replace(statements(study, row, *names, named=True), half=ROUNDING + sum(two) / 2)
+            replace(statements(study, row, now, then, named=True), half=ROUNDING + sum(two) / 2)
             for row in rows.itertuples(index=False)
         ]
-    return replace(paragraphs(*said), said=tuple(behind)) if said else paragraphs("There is no earlier period to compare with.")
+    return (
+        replace(paragraphs(*said), said=tuple(behind))
+        if said
+        else paragraphs("There is no earlier period to compare with.")
+    )
 
 
 def _rounded(rows: pd.DataFrame, now: float, before: float) -> pd.DataFrame:
     """Changes as the difference of what is shown of either period, to the step of each."""
     if not (now or before):
         return rows
-    one, two = (coarse(rows[name], rows[name], rows[name], step)[0] for name, step in (("now", now), ("before", before)))
+    one, two = (
+        coarse(rows[name], rows[name], rows[name], step)[0] for name, step in (("now", now), ("before", before))
+    )
     off = one - two - rows["total"]
     moved = {name: rows[name] + off for name in ("total", "total_low", "total_high")}
     gone = dict.fromkeys(SPLIT, np.nan)  # the split would tell the mean before it was rounded
@@ -134,8 +140,8 @@ def providers(study: Study, found: Map) -> Page:
         behind = []
         for row in rows.itertuples(index=False):
             sizes = ((found.served.ratings, study.period, row.people), (before, study.label(t), row.people_before))
-            names = [_group(answers, label, row.provider, n, study.site) for answers, label, n in sizes]
-            behind.append(statements(study, row, *names))
+            now, then = (_group(answers, label, row.provider, n, study.site) for answers, label, n in sizes)
+            behind.append(statements(study, row, now, then))
         head = ("provider", "people", f"change since {study.label(t)}", "of the same people", "of who answered")
         clear = int(((rows["total_low"] > 0) | (rows["total_high"] < 0)).sum())
         sure = int(rows["total_low"].notna().sum())

@@ -16,7 +16,7 @@ from typing import Any
 from icsat_helpers.results import MIME
 
 ROUNDING = 0.0005  # numbers are shown to three places at most
-NARROWEST = 0.5  # of the scale: a hidden mean may not be narrowed to less than half of it
+NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed to less than half of it
 SLACK = 1e-6
 
 
@@ -167,9 +167,15 @@ def exposed(now: Iterable[dict[str, Any]], before: Iterable[dict[str, Any]], min
             try:
                 found |= book.narrowed(part, minimum)
             except _Contradiction:  # what was known then has been revised: it says nothing of what is known now
-                mine = [name for name in part if name in new and alone.bound(name)]
-                found |= alone.narrowed(mine, minimum)
+                found |= _alone(alone, [name for name in part if name in new and alone.bound(name)], minimum)
     return sorted(found)
+
+
+def _alone(book: _Book, names: list[str], minimum: int) -> set[str]:
+    try:
+        return book.narrowed(names, minimum)
+    except _Contradiction:  # one of the pages is wrong: nobody can say what it gives away
+        return {name for name in names if book.groups[name].small(minimum)}
 
 
 def _parts(book: _Book) -> Iterator[dict[str, None]]:

@@ -237,8 +237,8 @@ def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[
 
 
 def _rounded(found: Incidence, step: float) -> Incidence:
-    ends = (end.clip(0, 1) for end in coarse(found.share, found.low, found.high, np.full(len(found.share), step)))
-    return Incidence(*ends, found.n_people)
+    share, low, high = (end.clip(0, 1) for end in coarse(found.share, found.low, found.high, step))
+    return Incidence(share, low, high, found.n_people)
 
 
 def kept_a_year(groups: dict[str, Incidence], frequency: str, chosen: bool) -> Page:

@@ -102,7 +102,7 @@ def by_provider(study: Study, found: Themes) -> pd.DataFrame:
         cells["people"] = [len(np.unique(person[flag])) for flag in raised.T]
         cells["others"] = [len(np.unique(person[~flag])) for flag in raised.T]
         cells = _shown(cells, minimum, ["share"])
-        step = np.full(len(cells), grain(len(part), minimum - 1, 1.0))  # counts of all periods grow by what a few add
+        step = grain(len(part), minimum - 1, 1.0)  # what is said of all periods changes by what a few add
         share = coarse(cells["share"], cells["share"], cells["share"], step)[0].clip(0, 1)
         cells = cells.assign(share=share, comments=_rounded(cells["comments"], minimum))
         rows.append(cells[cells["shown"] == ""].assign(unit=provider))
@@ -152,7 +152,14 @@ def overview(study: Study, found: list[Themes]) -> Page:
     for one in found:
         now = one.comments[one.comments["t"] == study.t]
         period = len(now) if now["person"].nunique() >= minimum else f"fewer than {minimum} people"
-        rows.append((language(one), int(_rounded(len(one.comments), minimum)), period, len(one.labels) or f"not analysed: {one.reason}"))
+        rows.append(
+            (
+                language(one),
+                int(_rounded(len(one.comments), minimum)),
+                period,
+                len(one.labels) or f"not analysed: {one.reason}",
+            )
+        )
     if not rows:
         return paragraphs(_why(study))
     return listing(rows, ("language", "comments", f"of them in {study.period}", "themes"))
