@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
-from scipy.sparse.csgraph import dijkstra, maximum_flow
+from scipy.sparse.csgraph import connected_components, dijkstra, maximum_flow
 
 from icsat_helpers.release import NARROWEST
 
@@ -241,8 +241,12 @@ def suppress_table(
     [[True, False, True], [True, False, True]]
     """
     network = _Network.of(answers, minimum, bounds, before)
-    network.widen_lines(minimum)
-    _complement(network, minimum, NARROWEST * (bounds[1] - bounds[0]))
+    width, widened = NARROWEST * (bounds[1] - bounds[0]), network.widen_lines(minimum)
+    _complement(network, minimum, width)
+    network.protect_widened(widened, minimum, width)
+    while widened := network.widen_lines(minimum):  # what was hidden since may hold too few of another line
+        network.protect_widened(widened, minimum, width)
+    network.show_what_follows()
     cells = np.zeros(tuple(len(names) for names in network.labels), dtype=bool)
     inside = network.tail < len(cells)
     cells[network.tail[inside], network.head[inside] - len(cells)] = network.hidden[inside]
@@ -324,18 +328,50 @@ class _Network:
             sensitive=small, hidden=small.copy(), behind=np.column_stack(behind[:3]), person=person,
         )  # fmt: skip
 
-    def widen_lines(self, minimum: int) -> None:
-        """Hide the smallest shown parts of each line while its hidden ones hold fewer than `minimum` people."""
-        rows, columns = (len(names) for names in self.labels)
-        for node in range(rows + columns + 2):
-            enter, leave = np.flatnonzero(self.head == node), np.flatnonzero(self.tail == node)
-            margin, parts = (enter, leave) if node < rows or node == rows + columns else (leave, enter)
+    def widen_lines(self, minimum: int) -> list[tuple[int, int]]:
+        """Hide the smallest shown parts of each line while its hidden ones hold fewer than `minimum` people.
+
+        Returns what was hidden so, and the line.
+        """
+        widened = []
+        for node in range(self.head.max() + 1):
+            margin, parts = self._line(node)
             while self.hidden[parts].any() and not self.hidden[margin].any() and not self.hidden[parts].all():
-                mine = np.isin(self.behind, parts[self.hidden[parts]]).any(axis=1)
-                if len(np.unique(self.person[mine])) >= minimum:
+                if self._people(parts[self.hidden[parts]]) >= minimum:
                     break
                 shown = parts[~self.hidden[parts]]
-                self.hidden[shown[np.argmin(self.n[shown])]] = True
+                widened.append((int(shown[np.argmin(self.n[shown])]), node))
+                self.hidden[widened[-1][0]] = True
+        return widened
+
+    def protect_widened(self, widened: list[tuple[int, int]], minimum: int, width: float) -> None:
+        """See to it that what was hidden to widen a line cannot be told by another one, where it is still needed."""
+        for arc, node in widened:
+            _, parts = self._line(node)
+            others = parts[self.hidden[parts] & (parts != arc)]
+            if len(others) and self._people(others) < minimum:
+                answers = int(np.ceil(minimum * self.n[others].sum() / self._people(others)))
+                self.protect(arc, np.column_stack([self.n - 1, np.full(len(self.n), answers)]), answers)
+                self.protect(arc, self.room, int(np.ceil(self.scale * width * self.n[others].sum())))
+
+    def _line(self, node: int) -> tuple[Ints, Ints]:
+        """The margin of a line, and its parts."""
+        rows, columns = (len(names) for names in self.labels)
+        enter, leave = np.flatnonzero(self.head == node), np.flatnonzero(self.tail == node)
+        return (enter, leave) if node < rows or node == rows + columns else (leave, enter)
+
+    def _people(self, arcs: Ints) -> int:
+        mine = np.isin(self.behind, arcs).any(axis=1)
+        return len(np.unique(self.person[mine]))
+
+    def show_what_follows(self) -> None:
+        """Show what was hidden for others' sake and yet follows from what is shown: no way leads round it."""
+        size = 2 * (self.head.max() + 1,)
+        for arc in np.flatnonzero(self.hidden & ~self.sensitive):
+            rest = self.hidden & (np.arange(len(self.n)) != arc)
+            graph = sparse.csr_array((np.ones(rest.sum()), (self.tail[rest], self.head[rest])), shape=size)
+            part = connected_components(graph, directed=False)[1]
+            self.hidden[arc] = part[self.tail[arc]] == part[self.head[arc]]
 
     def protect(self, arc: int, room: Ints, wanted: int) -> None:
         """Hide arcs until what flows through `arc` may differ by `wanted`; `room`: how far each may fall and rise."""

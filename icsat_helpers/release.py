@@ -17,6 +17,7 @@ from icsat_helpers.results import MIME
 
 ROUNDING = 0.0005  # numbers are shown to three places at most
 NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed to less than half of it
+KNOWN = 0.01  # of the scale: what is narrowed so far is known
 SLACK = 1e-6
 
 
@@ -148,8 +149,9 @@ def exposed(now: Iterable[dict[str, Any]], before: Iterable[dict[str, Any]], min
     """Hidden groups whose mean the statements of `now`, with those of `before`, narrow below the protection interval.
 
     A hidden group is exposed where its mean is narrowed to less than `NARROWEST` of the scale, unless it is seen to
-    hold `minimum` answers and how many is not: then it was hidden for the sake of others. A group that no page names
-    is exposed where it is narrowed and may hold fewer.
+    hold `minimum` people: then it may be hidden for the sake of others. It is exposed all the same where it might as
+    well be shown, for its number of answers and their mean are known. A group that no page names is exposed where it is
+    narrowed and may hold fewer.
 
     Examples
     --------
@@ -309,7 +311,9 @@ class _Program:
         if not known.shown and self._wide(name, NARROWEST * (known.high - known.low) - SLACK):
             return False
         low, high = self._ends(self._at(name, 0), self.size - 1)
-        return low < minimum - SLACK or (known.hidden and high - low < minimum - SLACK)
+        if low < minimum - SLACK or high - low >= 1:
+            return low < minimum - SLACK
+        return known.hidden and not self._wide(name, KNOWN * (known.high - known.low))
 
     def _wide(self, name: str, wanted: float) -> bool:
         for sign in (1.0, -1.0):
