@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,6 +181,27 @@ def coarse(value: Numbers, low: Numbers, high: Numbers, step: Numbers) -> tuple[
         np.where(steps > 0, end.round(6), given) for end, given in zip(ends, (at, below, above), strict=True)
     )
     return one, two, three
+
+
+def lagging(each: Iterable[float], minimum: int) -> int:
+    """Count people over all periods so that it grows by nobody or by `minimum` people from one report to the next.
+
+    Parameters
+    ----------
+    each : iterable of numbers
+        People of each period, the first period first.
+    minimum : int
+
+    Examples
+    --------
+    >>> lagging([7, 4], 5), lagging([7, 4, 1], 5)
+    (7, 12)
+    """
+    whole = shown = 0.0
+    for n in each:
+        whole += n
+        shown = whole if whole - shown >= minimum else shown
+    return int(shown)
 
 
 # ---------------------------------------------------------------- tables with margins
