@@ -51,7 +51,14 @@ def suppressed(n: pd.Series, minimum: int, with_total: bool = True) -> pd.Series
     return hidden
 
 
-def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], with_total: bool = True) -> pd.DataFrame:
+def publishable(
+    frame: pd.DataFrame,
+    n: str,
+    minimum: int,
+    values: list[str],
+    with_total: bool = True,
+    hidden: pd.Series | None = None,
+) -> pd.DataFrame:
     """Copy of a table in which what may not be shown is missing and `shown` says why.
 
     Parameters
@@ -61,6 +68,8 @@ def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], wi
         Column with the people behind each row; it is hidden with the values.
     values : list of str
         Columns that describe those people.
+    hidden : Series of bool, optional
+        Rows to hide, where `suppress_parts` says more than `suppressed`.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], wi
     >>> publishable(t, "n", 5, ["mean"], with_total=False)["mean"].tolist()
     [nan, 2.0, 3.0]
     """
-    hidden = suppressed(frame[n], minimum, with_total)
+    hidden = suppressed(frame[n], minimum, with_total) if hidden is None else hidden
     result = frame.copy()
     result[[n, *values]] = result[[n, *values]].astype(float).mask(hidden)
     small = (frame[n] < minimum) & hidden
@@ -280,6 +289,29 @@ def suppress_table(
         pd.Series(margins[len(rows) : -1], columns),
         bool(margins[-1]),
     )
+
+
+def suppress_parts(answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> pd.Series:
+    """Which parts of a mean that is shown must be hidden, as in `suppress_table`.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        part, person, score: one row an answer.
+
+    Returns
+    -------
+    Series of bool, by part
+
+    Examples
+    --------
+    >>> parts = pd.DataFrame({"part": [*"aaabbbbbbcccccc"], "person": range(15), "score": 3.0})
+    >>> suppress_parts(parts, 5, (1, 5)).tolist()
+    [True, True, False]
+    """
+    found = suppress_table(answers.assign(row="all").rename(columns={"part": "column"}), minimum, bounds)
+    whole = bool(found.rows["all"] or found.total)  # which is shown elsewhere
+    return found.cells.loc["all"] | found.columns | whole
 
 
 def _complement(network: _Network, minimum: int, width: float) -> None:
