@@ -8,10 +8,11 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.designs import Design, Strongest, main_design, plain_design
-from icsat_helpers.disclosure import publishable
+from icsat_helpers.disclosure import coarse, grains, publishable, suppress_parts
 from icsat_helpers.inference import Estimate, NotEstimable, apart, jackknife, slope
 from icsat_helpers.listing import Page, of_frame, paragraphs
 from icsat_helpers.panel import Panel, unit_panel
+from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import person_scores
 from icsat_helpers.study import Study
 
@@ -103,17 +104,26 @@ def levels(study: Study, measure: str, minimum: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        kind, people, mean, low, high, shown.
+        kind, people, mean, low, high, step (to which they are rounded; 0 for none), shown.
     """
     scores = person_scores(study, measure)
-    scores = scores[scores["t"] == study.t].groupby("person", as_index=False)["score"].mean()
     kinds = study.table("people").reindex(columns=["person_id", "associate_type"]).set_index("person_id")
-    grouped = scores.groupby(kinds["associate_type"].reindex(scores["person"]).to_numpy())["score"]
-    table = grouped.agg(["size", "mean", "sem"]).reindex(KINDS).dropna(subset=["size"])
+    scores = scores.assign(kind=kinds["associate_type"].reindex(scores["person"]).to_numpy())
+    bounds = (study.settings.minimum, study.settings.maximum)
+    steps = grains(
+        scores[scores["t"] >= study.t - 1].dropna(subset=["kind"]), ["t", "kind"], minimum, bounds[1] - bounds[0]
+    )
+    people = scores[scores["t"] == study.t].groupby(["kind", "person"], as_index=False)["score"].mean()
+    if people.empty:
+        return pd.DataFrame(columns=["kind", "people", "mean", "low", "high", "step", "shown"])
+    hidden = suppress_parts(people.rename(columns={"kind": "part"}), minimum, bounds)
+    table = people.groupby("kind")["score"].agg(["size", "mean", "sem"]).reindex(KINDS).dropna(subset=["size"])
     half = stats.t.ppf(0.975, table["size"] - 1) * table["sem"]
-    table = table.assign(low=table["mean"] - half, high=table["mean"] + half).rename_axis("kind").reset_index()
-    table = table.rename(columns={"size": "people"})[["kind", "people", "mean", "low", "high"]]
-    return publishable(table, "people", minimum, ["mean", "low", "high"])
+    step = [steps.get((study.t, kind), 0.0) for kind in table.index]
+    mean, low, high = coarse(table["mean"], table["mean"] - half, table["mean"] + half, step)
+    table = table.assign(mean=mean, low=low, high=high, step=step).rename_axis("kind").reset_index()
+    table = table.rename(columns={"size": "people"})[["kind", "people", "mean", "low", "high", "step"]]
+    return publishable(table, "people", minimum, ["mean", "low", "high"], hidden=table["kind"].map(hidden).astype(bool))
 
 
 def describe(study: Study, measure: str = "internal", note: str = "") -> Page:
@@ -121,6 +131,24 @@ def describe(study: Study, measure: str = "internal", note: str = "") -> Page:
     table = levels(study, measure, study.settings.minimum_group)
     if table.empty:
         return paragraphs("In the reported period nobody answered whose kind of work is known.")
-    shown = of_frame(table)
+    shown = of_frame(table.drop(columns="step"))
     under = paragraphs("Intervals are over people: what others of the same kind might have said.", note)
-    return Page(shown.html + under.html, f"{shown.text}\n\n{under.text}")
+    return Page(shown.html + under.html, f"{shown.text}\n\n{under.text}", (statements(study, table, measure),))
+
+
+def statements(study: Study, table: pd.DataFrame, measure: str) -> Statements:
+    """What `levels` says of groups; the kinds are all who answered where everybody's is known."""
+    place = f"{study.period}: {{}} {study.site}".rstrip()
+    groups: dict[str, tuple[int | None, float | None, int]] = {
+        place.format(row.kind): (None, None, 1) if row.shown else (int(row.people), row.mean, 1)
+        for row in table.itertuples()
+    }
+    scores = person_scores(study, measure)
+    now = scores.loc[scores["t"] == study.t, "person"]
+    kinds = study.table("people").reindex(columns=["person_id", "associate_type"]).dropna()
+    known = now.isin(kinds["person_id"]).all()
+    whole = place.format("people")
+    sums = ((whole, tuple(groups)),) if known else ()
+    groups |= {whole: (now.nunique(), None, 1)} if known else {}
+    scale = (study.settings.minimum, study.settings.maximum)
+    return Statements(*scale, groups, sums, half=ROUNDING + table["step"].max() / 2)

@@ -13,16 +13,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
-from icsat_helpers import cache, fingerprints, paper, plans, records, results, workers
+from icsat_helpers import cache, fingerprints, paper, plans, records, release, results, workers
 from icsat_helpers.execution import without_paths
 from icsat_helpers.parameters import Notebook, RequestError
 from icsat_helpers.plans import SUMMARY, Plan, Request
 from icsat_helpers.project import ROOT
 from icsat_helpers.records import Record
+
+_FEW = 10  # hidden groups that a refusal names
 
 Task = tuple[Notebook, str]
 """A notebook to run, and the hash of what it is made from."""
@@ -188,10 +190,13 @@ def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None]) -> Steps:
             _put_json(plan, "findings.json", plan.identity | found)
             known |= yield [(summary, now)]
             again.append(SUMMARY)
-    manifest = _publish(plan, study, known, bool(again))
+    try:
+        manifest = _publish(plan, study, known, bool(again))
+    except _Exposed as exposed:
+        tell(str(exposed))
+        return 1
     if not (manifest.get("pdf", {}).get("made") and (plan.folder / "index.pdf").is_file()):
         _put_paper(plan, manifest, (yield None), tell)
-
     failed = sorted(name for name in again if known[name]["ended"] != "ok")
     tell(f"{plan.folder / 'index.html'} {'(without ' + ', '.join(failed) + ')' if failed else ''}".rstrip())
     return 1 if failed else 0
@@ -268,6 +273,7 @@ def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str]) -> 
     from icsat_helpers import publish
 
     nodes = {name: records.node(plan, known[name]) for name in good}
+    _audit(plan, nodes.values())
     # In the order of their names the summary, number 00, is the first to be read.
     pages = [publish.render(name, nodes[name]) if name in nodes else publish.missing(name) for name in sorted(known)]
     study, place = plan.identity["study"], " · ".join(filter(None, [plan.identity["period"], plan.identity["site"]]))
@@ -278,6 +284,28 @@ def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str]) -> 
     _put(plan, "index.html", publish.document(pages, title=study, subtitle=place, language=plan.language))
     made = [path for kind in ("html", "ipynb") for path in plan.folder.glob(f"[0-9][0-9]-*.{kind}")]
     results.remove(path for path in made if path.stem not in nodes)
+
+
+def _audit(plan: Plan, nodes: Iterable[Any]) -> None:
+    """See to it that nothing hidden can be worked out from these pages and those that are published already."""
+    said = [each for node in nodes for each in release.of_notebook(node)]
+    output = plan.folder.parents[bool(plan.identity["site"])]
+    known = release.earlier(output, plan.folder, plan.identity["period"]) if said else []
+    found = release.exposed(said, known, plan.study.minimum_group)
+    if found:
+        results.remove([plan.folder / "index.html", plan.folder / "index.pdf"])
+        raise _Exposed(found)
+
+
+class _Exposed(Exception):
+    """Hidden groups that the pages of a run would give away."""
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        more = f" and {len(groups) - _FEW} more" if len(groups) > _FEW else ""
+        super().__init__(
+            f"Not published: what is hidden of {'; '.join(groups[:_FEW])}{more} could be worked out from what these "
+            "pages and the earlier ones in the output folder show."
+        )
 
 
 def _put(plan: Plan, name: str, text: str) -> None:

@@ -10,9 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.clean import load
+from icsat_helpers.disclosure import coarse
 from icsat_helpers.evidence import CERTAINTY, percent_change
 from icsat_helpers.fingerprints import of_tables
-from icsat_helpers.health import invited
+from icsat_helpers.health import invited, rounding
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.scores import TABLE_OF, favourable_answers, person_scores, unit_scores
 from icsat_helpers.study import Study, StudyError
@@ -41,6 +42,7 @@ def since(study: Study, name: str, measure: str) -> Change | None:
     Notes
     -----
     A ratio of sums over units in each period; units are the clusters, so that a unit's lasting level cancels.
+    It is the difference of what the two reports show: each level to the step that may be shown.
     """
     periods = [study.t - 1, study.t]
     rows, people = _sums(study, name, measure, periods)
@@ -49,7 +51,9 @@ def since(study: Study, name: str, measure: str) -> Change | None:
         return None
     total = rows.groupby("t")[["top", "bottom"]].sum()
     ratio = total["top"] / total["bottom"]
-    value = float(ratio[study.t] - ratio[study.t - 1])
+    step = rounding(study, name, measure).reindex(ratio.index, fill_value=0.0)
+    shown = pd.Series(coarse(ratio, ratio, ratio, step)[0], ratio.index)
+    value = float(shown[study.t] - shown[study.t - 1])
     pull = (rows["top"] - rows["bottom"] * rows["t"].map(ratio)) / rows["t"].map(total["bottom"])
     each = (pull * np.where(rows["t"] == study.t, 1, -1)).groupby(rows["unit"]).sum()
     g = len(each)

@@ -17,6 +17,7 @@ from icsat_helpers.designs import Design
 from icsat_helpers.evidence import CERTAINTY
 from icsat_helpers.inference import Slope, pair
 from icsat_helpers.listing import Page, listing
+from icsat_helpers.release import Statements, travelling
 from icsat_helpers.risk import Incidence
 from icsat_helpers.words import fixed, number, say
 
@@ -58,6 +59,7 @@ class Chart:
     figure: Figure
     alt: str
     table: Page | None = None  # the numbers behind it
+    said: tuple[Statements, ...] = ()  # of groups of people, for the release audit
 
     def svg(self) -> str:
         """SVG text, the same bytes for the same data."""
@@ -70,7 +72,7 @@ class Chart:
             )
         return re.sub("'?DejaVu Sans'?", TYPEFACES, out.getvalue())
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         data = base64.b64encode(self.svg().encode()).decode()
         alt = escape(self.alt, quote=True)
         image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
@@ -81,6 +83,7 @@ class Chart:
         return {
             "text/html": f"<figure{wide}>{image}<figcaption>{escape(self.alt)}</figcaption></figure>{behind}",
             "text/plain": self.alt,
+            **travelling(self.said),
         }
 
 

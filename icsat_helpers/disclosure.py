@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
-from scipy.sparse.csgraph import dijkstra, maximum_flow
+from scipy.sparse.csgraph import connected_components, dijkstra, maximum_flow
+
+from icsat_helpers.release import NARROWEST
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed to less than half of it
+Floats = npt.NDArray[np.float64]
+Numbers = npt.ArrayLike
 LARGEST_FLOW = 2**30  # capacities are 32-bit
 FREE = 1e-6  # length of what is hidden already; 0 would be no way at all
 
@@ -47,7 +51,14 @@ def suppressed(n: pd.Series, minimum: int, with_total: bool = True) -> pd.Series
     return hidden
 
 
-def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], with_total: bool = True) -> pd.DataFrame:
+def publishable(
+    frame: pd.DataFrame,
+    n: str,
+    minimum: int,
+    values: list[str],
+    with_total: bool = True,
+    hidden: pd.Series | None = None,
+) -> pd.DataFrame:
     """Copy of a table in which what may not be shown is missing and `shown` says why.
 
     Parameters
@@ -57,6 +68,8 @@ def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], wi
         Column with the people behind each row; it is hidden with the values.
     values : list of str
         Columns that describe those people.
+    hidden : Series of bool, optional
+        Rows to hide, where `suppress_parts` says more than `suppressed`.
 
     Returns
     -------
@@ -69,12 +82,135 @@ def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], wi
     >>> publishable(t, "n", 5, ["mean"], with_total=False)["mean"].tolist()
     [nan, 2.0, 3.0]
     """
-    hidden = suppressed(frame[n], minimum, with_total)
+    hidden = suppressed(frame[n], minimum, with_total) if hidden is None else hidden
     result = frame.copy()
     result[[n, *values]] = result[[n, *values]].astype(float).mask(hidden)
     small = (frame[n] < minimum) & hidden
     reason = np.where(small, f"hidden: fewer than {minimum} people", "hidden: it would reveal a smaller group")
     return result.assign(shown=np.where(hidden, reason, ""))
+
+
+# ---------------------------------------------------------------- a report beside the last one
+
+
+def few_moved(now: pd.DataFrame, before: pd.DataFrame, keys: list[str], minimum: int) -> pd.Series:
+    """How many people came to, or went from, each group since the period before, where they are too few to be told.
+
+    Who stays may well answer as before; then the difference of two reports is what those few answered.
+
+    Parameters
+    ----------
+    now, before : DataFrame
+        `keys` and person.
+    keys : list of str
+        Columns that name a group.
+    minimum : int
+
+    Returns
+    -------
+    Series of int, by `keys` of `now`, sorted
+        0 where nobody moved, `minimum` people or more did, or the group was too small to be shown before.
+
+    Examples
+    --------
+    >>> before = pd.DataFrame({"unit": "a", "person": list("pqrstu")})
+    >>> few_moved(before[1:], before, ["unit"], 5).tolist(), few_moved(before, before[:2], ["unit"], 5).tolist()
+    ([1], [0])
+    """
+    one, two = (frame[[*keys, "person"]].drop_duplicates() for frame in (now, before))
+    n, was, both = (frame.groupby(keys, sort=True).size() for frame in (one, two, one.merge(two)))
+    was, both = (each.reindex(n.index, fill_value=0) for each in (was, both))
+    moved = n + was - 2 * both
+    return moved.where((was >= minimum) & (moved < minimum), 0)
+
+
+def grain(people: float, moved: float, width: float) -> float:
+    """Step to which a mean is rounded, so that what it gives away of a few people is too coarse to be used.
+
+    Parameters
+    ----------
+    people : float
+        Behind the mean.
+    moved : float
+        Of them, or of those who have left them, the few who could be told; 0 needs no rounding.
+    width : float
+        Of the scale: the mean of the few may not be narrowed to less than `NARROWEST` of it.
+
+    Returns
+    -------
+    float
+        One of 0.001, 0.002, 0.005, 0.01 and so on; 0 for none.
+
+    Examples
+    --------
+    >>> grain(6, 1, 4), grain(700, 2, 4), grain(700, 0, 4)
+    (0.5, 0.01, 0.0)
+    """
+    if not moved:
+        return 0.0
+    wanted = moved * NARROWEST * width / people
+    return next(step for k in range(-3, 9) for step in (10.0**k, 2 * 10.0**k, 5 * 10.0**k) if step >= wanted - 1e-12)
+
+
+def grains(answers: pd.DataFrame, by: list[str], minimum: int, width: float) -> pd.Series:
+    """Step to which the mean of each group is rounded because few moved since the period before; 0 for none.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        t, person and `by`.
+    by : list of str
+        Columns that name a group, ``t`` among them.
+
+    Examples
+    --------
+    >>> answers = pd.DataFrame({"t": [1] * 6 + [2] * 5, "person": [*"pqrstu", *"pqrst"]})
+    >>> grains(answers, ["t"], 5, 4.0).to_dict()
+    {1: 0.0, 2: 0.5}
+    """
+    moved = few_moved(answers, answers.assign(t=answers["t"] + 1), by, minimum)
+    people = answers.groupby(by)["person"].nunique().reindex(moved.index)
+    steps = [grain(n, few, width) for n, few in zip(people, moved, strict=True)]
+    return pd.Series(steps, moved.index, dtype=float)
+
+
+def coarse(value: Numbers, low: Numbers, high: Numbers, step: Numbers) -> tuple[Floats, Floats, Floats]:
+    """Round values and their intervals to a step each; the ends tell no more of a value than the value itself.
+
+    Examples
+    --------
+    >>> [x.tolist() for x in coarse(*np.array([[3.46, 3.46], [3.31, 3.31], [3.61, 3.61], [0.2, 0.0]]))]
+    [[3.4, 3.46], [3.2, 3.31], [3.6, 3.61]]
+    """
+    at, below, above, steps = (np.asarray(each, dtype=float) for each in (value, low, high, step))
+    size = np.where(steps > 0, steps, 1.0)
+    middle = size * np.round(at / size)
+    ends = (middle, middle - size * np.ceil((at - below) / size), middle + size * np.ceil((above - at) / size))
+    one, two, three = (
+        np.where(steps > 0, end.round(6), given) for end, given in zip(ends, (at, below, above), strict=True)
+    )
+    return one, two, three
+
+
+def lagging(each: Iterable[float], minimum: int) -> int:
+    """Count people over all periods so that it grows by nobody or by `minimum` people from one report to the next.
+
+    Parameters
+    ----------
+    each : iterable of numbers
+        People of each period, the first period first.
+    minimum : int
+
+    Examples
+    --------
+    >>> lagging([7, 4], 5), lagging([7, 4, 1], 5)
+    (7, 12)
+    """
+    whole = shown = 0.0
+    for n in each:
+        whole += n
+        shown = whole if whole - shown >= minimum else shown
+    return int(shown)
 
 
 # ---------------------------------------------------------------- tables with margins
@@ -99,12 +235,14 @@ class Hidden:
     total: bool
 
 
-def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> Hidden:
+def suppress_table(
+    answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
+) -> Hidden:
     """Hide small groups in a two-way table of means, and as much more as keeps them from being worked out.
 
-    A cell or margin is sensitive where fewer than `minimum` people stand behind it. The reader is taken to know
-    more than a page shows: n and mean, exactly, of every shown cell and margin, which cells are empty, and the
-    answer scale. More is hidden until, for each sensitive cell or margin,
+    A cell or margin is sensitive where fewer than `minimum` people stand behind it, or where `few_moved` since the
+    table `before`. The reader is taken to know more than a page shows: n and mean, exactly, of every shown cell and
+    margin, which cells are empty, and the answer scale. More is hidden until, for each sensitive cell or margin,
 
     1. the numbers of answers that agree with all this span what `minimum` people give: nobody can tell that the
        group is small, and no sum or difference of shown numbers is about less;
@@ -122,6 +260,8 @@ def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, flo
     minimum : int
     bounds : (float, float)
         Ends of the answer scale.
+    before : DataFrame, optional
+        The same of the period before, whose table the reader has too.
 
     Examples
     --------
@@ -131,9 +271,13 @@ def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, flo
     >>> suppress_table(table, 5, (1, 5)).cells.to_numpy().tolist()
     [[True, False, True], [True, False, True]]
     """
-    network = _Network.of(answers, minimum, bounds)
-    network.widen_lines(minimum)
-    _complement(network, minimum, NARROWEST * (bounds[1] - bounds[0]))
+    network = _Network.of(answers, minimum, bounds, before)
+    width, widened = NARROWEST * (bounds[1] - bounds[0]), network.widen_lines(minimum)
+    _complement(network, minimum, width)
+    network.protect_widened(widened, minimum, width)
+    while widened := network.widen_lines(minimum):  # what was hidden since may hold too few of another line
+        network.protect_widened(widened, minimum, width)
+    network.show_what_follows()
     cells = np.zeros(tuple(len(names) for names in network.labels), dtype=bool)
     inside = network.tail < len(cells)
     cells[network.tail[inside], network.head[inside] - len(cells)] = network.hidden[inside]
@@ -145,6 +289,29 @@ def suppress_table(answers: pd.DataFrame, minimum: int, bounds: tuple[float, flo
         pd.Series(margins[len(rows) : -1], columns),
         bool(margins[-1]),
     )
+
+
+def suppress_parts(answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> pd.Series:
+    """Which parts of a mean that is shown must be hidden, as in `suppress_table`.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        part, person, score: one row an answer.
+
+    Returns
+    -------
+    Series of bool, by part
+
+    Examples
+    --------
+    >>> parts = pd.DataFrame({"part": [*"aaabbbbbbcccccc"], "person": range(15), "score": 3.0})
+    >>> suppress_parts(parts, 5, (1, 5)).tolist()
+    [True, True, False]
+    """
+    found = suppress_table(answers.assign(row="all").rename(columns={"part": "column"}), minimum, bounds)
+    whole = bool(found.rows["all"] or found.total)  # which is shown elsewhere
+    return found.cells.loc["all"] | found.columns | whole
 
 
 def _complement(network: _Network, minimum: int, width: float) -> None:
@@ -186,42 +353,79 @@ class _Network:
     person: Ints
 
     @classmethod
-    def of(cls, answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> _Network:
+    def of(
+        cls, answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
+    ) -> _Network:
         row, rows = pd.factorize(answers["row"], sort=True)
         column, columns = pd.factorize(answers["column"], sort=True)
         person = pd.factorize(answers["person"])[0]
         column = column + len(rows)
         source, sink = len(rows) + len(columns), len(rows) + len(columns) + 1
-        parts, behind, before = [], [], 0
+        parts, behind, seen = [], [], 0
         for tail, head in ((row, column), (source, row), (column, sink), (sink, source)):
             frame = pd.DataFrame({"tail": tail, "head": head, "score": answers["score"].to_numpy(), "person": person})
             grouped = frame.groupby(["tail", "head"], sort=True)
             parts.append(grouped.agg(n=("score", "size"), people=("person", "nunique"), sum=("score", "sum")))
-            behind.append(before + grouped.ngroup().to_numpy())
-            before += len(parts[-1])
+            behind.append(seen + grouped.ngroup().to_numpy())
+            seen += len(parts[-1])
         arcs = pd.concat(parts).reset_index()
         low, high = bounds
         scale = min(1000.0, LARGEST_FLOW / ((high - low) * len(answers)))
         room = np.column_stack([arcs["sum"] - low * arcs["n"], high * arcs["n"] - arcs["sum"]]).clip(0)
         small = (arcs["people"] < minimum).to_numpy()
+        if before is not None:  # the total is on no page: it needs no protection of its own
+            few = [few_moved(answers, before, keys, minimum) for keys in (["row", "column"], ["row"], ["column"])]
+            small = small | np.concatenate([*(each.gt(0).to_numpy() for each in few), [False]])
         return cls(
             labels=(rows, columns), tail=arcs["tail"].to_numpy(), head=arcs["head"].to_numpy(), n=arcs["n"].to_numpy(),
             people=arcs["people"].to_numpy(), room=np.floor(np.round(scale * room, 6)).astype(np.int64), scale=scale,
             sensitive=small, hidden=small.copy(), behind=np.column_stack(behind[:3]), person=person,
         )  # fmt: skip
 
-    def widen_lines(self, minimum: int) -> None:
-        """Hide the smallest shown parts of each line while its hidden ones hold fewer than `minimum` people."""
-        rows, columns = (len(names) for names in self.labels)
-        for node in range(rows + columns + 2):
-            enter, leave = np.flatnonzero(self.head == node), np.flatnonzero(self.tail == node)
-            margin, parts = (enter, leave) if node < rows or node == rows + columns else (leave, enter)
+    def widen_lines(self, minimum: int) -> list[tuple[int, int]]:
+        """Hide the smallest shown parts of each line while its hidden ones hold fewer than `minimum` people.
+
+        Returns what was hidden so, and the line.
+        """
+        widened = []
+        for node in range(self.head.max() + 1):
+            margin, parts = self._line(node)
             while self.hidden[parts].any() and not self.hidden[margin].any() and not self.hidden[parts].all():
-                mine = np.isin(self.behind, parts[self.hidden[parts]]).any(axis=1)
-                if len(np.unique(self.person[mine])) >= minimum:
+                if self._people(parts[self.hidden[parts]]) >= minimum:
                     break
                 shown = parts[~self.hidden[parts]]
-                self.hidden[shown[np.argmin(self.n[shown])]] = True
+                widened.append((int(shown[np.argmin(self.n[shown])]), node))
+                self.hidden[widened[-1][0]] = True
+        return widened
+
+    def protect_widened(self, widened: list[tuple[int, int]], minimum: int, width: float) -> None:
+        """See to it that what was hidden to widen a line cannot be told by another one, where it is still needed."""
+        for arc, node in widened:
+            _, parts = self._line(node)
+            others = parts[self.hidden[parts] & (parts != arc)]
+            if len(others) and self._people(others) < minimum:
+                answers = int(np.ceil(minimum * self.n[others].sum() / self._people(others)))
+                self.protect(arc, np.column_stack([self.n - 1, np.full(len(self.n), answers)]), answers)
+                self.protect(arc, self.room, int(np.ceil(self.scale * width * self.n[others].sum())))
+
+    def _line(self, node: int) -> tuple[Ints, Ints]:
+        """The margin of a line, and its parts."""
+        rows, columns = (len(names) for names in self.labels)
+        enter, leave = np.flatnonzero(self.head == node), np.flatnonzero(self.tail == node)
+        return (enter, leave) if node < rows or node == rows + columns else (leave, enter)
+
+    def _people(self, arcs: Ints) -> int:
+        mine = np.isin(self.behind, arcs).any(axis=1)
+        return len(np.unique(self.person[mine]))
+
+    def show_what_follows(self) -> None:
+        """Show what was hidden for others' sake and yet follows from what is shown: no way leads round it."""
+        size = 2 * (self.head.max() + 1,)
+        for arc in np.flatnonzero(self.hidden & ~self.sensitive):
+            rest = self.hidden & (np.arange(len(self.n)) != arc)
+            graph = sparse.csr_array((np.ones(rest.sum()), (self.tail[rest], self.head[rest])), shape=size)
+            part = connected_components(graph, directed=False)[1]
+            self.hidden[arc] = part[self.tail[arc]] == part[self.head[arc]]
 
     def protect(self, arc: int, room: Ints, wanted: int) -> None:
         """Hide arcs until what flows through `arc` may differ by `wanted`; `room`: how far each may fall and rise."""

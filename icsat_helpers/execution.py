@@ -8,8 +8,9 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ _PATH = re.compile(r"(?:(?<![\w/.~])[~.]{0,2}/|\b[A-Za-z]:\\)(?:[^\s/\\'\":]+[/\
 _ADDRESS = re.compile(r"\w[\w+.-]*://\S+")
 _SHORTEST_SECRET = 8  # shorter environment values are words like "root" or "1"
 _LONGEST_MESSAGE = 500
+_URL = re.compile(r"\b(?!(?:https?|file)://)[A-Za-z][\w+.-]*://[^\s\"'<>]+|\bhttps?://[^\s/@\"'<>]*@[^\s\"'<>]+")
+_ANYBODY = {"root", "user", "admin", "nobody", "ubuntu", "runner", "jovyan", "localhost"}  # names that name nobody
+_SHORTEST_NAME = 4
+_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASS|PWD|CREDENTIAL|URL", re.IGNORECASE)
 _MEMORY = re.compile(r" at 0x[0-9a-f]{6,16}\b")  # where an object lay: elsewhere in each run
 
 
@@ -66,8 +71,10 @@ def execute(notebook: Notebook, plan: Plan, kernels: Kernels, wanted: Callable[[
         start = time.monotonic()
         manager = kernels.manager(start + timeout, {VARIABLE: str(plan.held)}, wanted)
         made = _papermill(notebook, values, kernels.folder, manager)
-        found = *gather(made, notebook.name, plan.identity), asked(made)
-        how, node = "ok", scrubbed(made, values, plan.shown)
+        known = {*map(str, values.values()), *plan.identity.values()}
+        findings, metrics = without_names(gather(made, notebook.name, plan.identity), known)
+        found = findings, metrics, asked(made)
+        how, node = "ok", scrubbed(made, values, plan.shown, known)
     except PapermillExecutionError as error:
         cell = error.cell_index + 1 - (error.cell_index > notebook.cell)  # papermill adds one
         problem = _problem(error.ename, str(error.evalue), cell, frames(error.traceback))
@@ -138,11 +145,17 @@ def asked(node: Any) -> list[str] | None:
     return next((sorted(map(str, tables)) for tables in said if isinstance(tables, list)), None)
 
 
-def scrubbed(node: Any, values: Mapping[str, Any], shown: Mapping[str, str]) -> Any:
-    """Return a notebook without machine paths, times, random ids, warnings and papermill's notes."""
+def scrubbed(node: Any, values: Mapping[str, Any], shown: Mapping[str, str], known: Collection[str] = ()) -> Any:
+    """Return a notebook without machine paths, names, addresses, times, random ids, warnings and papermill's notes.
+
+    `known` are the words that a run was asked with: they may be shown whatever else they are.
+    """
     import nbformat
 
     node = nbformat.from_dict(without_paths(node, shown))
+    for cell in node.cells:
+        if "outputs" in cell:
+            cell.outputs = nbformat.from_dict(without_names(cell.outputs, known))
     node.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": node.metadata.get("language_info", {}),
@@ -171,6 +184,37 @@ def without_paths(value: Any, shown: Mapping[str, str]) -> Any:
         return value
     paths = "|".join(map(re.escape, sorted(shown, key=len, reverse=True)))
     return re.sub(rf"(?:(?<=file://)|(?<![\w+/.]))(?:{paths})(?![\w+-])", lambda found: shown[found[0]], value)
+
+
+def without_names(value: Any, known: Collection[str] = ()) -> Any:
+    """Take users, machines, values of environment variables, addresses and folders out of every text in ``value``.
+
+    Words alone are kept where they stand in a variable whose name does not say that it is secret, and so is what is
+    `known`; a run of base64 is left alone.
+    """
+    machine, roots = socket.gethostname(), "|".join(re.escape(path.name) for path in Path("/").iterdir())
+    people = {Path.home().name, *(os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME"))}
+    names = {each for each in (*people, machine, machine.partition(".")[0]) if len(each) >= _SHORTEST_NAME} - _ANYBODY
+    secrets = {
+        text
+        for name, text in os.environ.items()
+        if len(text) >= _SHORTEST_SECRET and (_SECRET.search(name) or not text.isalpha())
+    }
+    kept = (names | secrets) - {*known}
+    words = sorted(kept | {*map(escape, kept)}, key=len, reverse=True)
+    private = re.compile(rf"(?<![\w+/.-])(?:{'|'.join(map(re.escape, words))})(?![\w+/-])" if words else r"(?!)")
+    path = re.compile(rf"(?<![\w+/.~<])(?:/(?:{roots})(?=/)|[A-Za-z]:)(?:[/\\][^\s/\\'\":<>&]+)*[/\\]")
+
+    def clean(inner: Any) -> Any:
+        if isinstance(inner, dict):
+            return {key: clean(each) for key, each in inner.items()}
+        if isinstance(inner, (list, tuple)):
+            return [clean(each) for each in inner]
+        if not isinstance(inner, str):
+            return inner
+        return path.sub("", private.sub("<environment>", _URL.sub("<address>", inner)))
+
+    return clean(value)
 
 
 def safe_message(text: str) -> str:

@@ -9,12 +9,12 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from icsat_helpers.disclosure import publishable, suppressed
+from icsat_helpers.disclosure import coarse, grain, grains, publishable, suppressed
 from icsat_helpers.evidence import Metric, Metrics
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.periods import period_end
-from icsat_helpers.scores import TABLE_OF, favourable_share, person_scores, scales, unit_scores
+from icsat_helpers.scores import TABLE_OF, favourable_answers, favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.study import Study
 from icsat_helpers.words import fixed, say
 
@@ -29,14 +29,7 @@ def invited(study: Study, t: int | None = None) -> pd.DataFrame:
         models only, never for display. Empty where there is no table ``people``.
     """
     at = study.t if t is None else t
-    end = period_end(at, study.settings.frequency)
-    wanted = ["person_id", "unit_id", "associate_type", "hired_on", "left_on", "performance", "language"]
-    people = study.table("people").reindex(columns=wanted)
-    if study.site:  # the table also holds who answered for the site and has moved since
-        units = study.table("units")
-        people = people[people["unit_id"].isin(units.loc[units["site"] == study.site, "unit_id"])]
-    hired, left = pd.to_datetime(people["hired_on"]), pd.to_datetime(people["left_on"])
-    here = people[(hired.isna() | (hired <= end)) & (left.isna() | (left > end))]
+    here, end = _at_work(study, at), period_end(at, study.settings.frequency)
     answers = [person_scores(study, measure) for measure in TABLE_OF]
     who = pd.concat([a.loc[a["t"] == at, "person"] for a in answers if len(a)]) if any(map(len, answers)) else []
     return pd.DataFrame(
@@ -51,18 +44,63 @@ def invited(study: Study, t: int | None = None) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
+def _at_work(study: Study, t: int) -> pd.DataFrame:
+    """People at work at the end of a period."""
+    end = period_end(t, study.settings.frequency)
+    wanted = ["person_id", "unit_id", "associate_type", "hired_on", "left_on", "performance", "language"]
+    people = study.table("people").reindex(columns=wanted)
+    if study.site:  # the table also holds who answered for the site and has moved since
+        units = study.table("units")
+        people = people[people["unit_id"].isin(units.loc[units["site"] == study.site, "unit_id"])]
+    hired, left = pd.to_datetime(people["hired_on"]), pd.to_datetime(people["left_on"])
+    return people[(hired.isna() | (hired <= end)) & (left.isna() | (left > end))]
+
+
+def rounding(study: Study, name: str, measure: str) -> pd.Series:
+    """Step to which a metric is rounded in each period, so that no few who came or went can be told; 0 for none.
+
+    Parameters
+    ----------
+    name : {"mean", "favourable_share", "response_rate"}
+    measure : str
+        What is measured; what records or external customers say needs no rounding.
+    """
+    settings, width = study.settings, 1.0
+    if name == "response_rate":
+        asked = [_at_work(study, t).assign(t=t) for t in range(study.t - 2, study.t + 1)]
+        rows = pd.concat(asked).rename(columns={"person_id": "person"})
+    elif measure.partition(".")[0] not in TABLE_OF:
+        return pd.Series(dtype=float)
+    elif name == "favourable_share":
+        rows = favourable_answers(study, measure)
+        rows = rows[rows["answers"] > 0]
+    else:
+        rows, width = person_scores(study, measure), settings.maximum - settings.minimum
+    return grains(rows[["t", "person"]], ["t"], settings.minimum_group, width)
+
+
+def favourable(study: Study, measure: str) -> pd.DataFrame:
+    """Share of favourable answers by period, as `scores.favourable_share` gives it, to the step that may be shown."""
+    frame = favourable_share(study, measure)
+    step = rounding(study, "favourable_share", measure).reindex(frame["t"], fill_value=0.0)
+    share, low, high = coarse(frame["share"], frame["low"], frame["high"], step)
+    return frame.assign(share=share, low=np.clip(low, 0, 1), high=np.clip(high, 0, 1))
+
+
 def response(study: Study, by: str = "unit") -> pd.DataFrame:
-    """Response rate with a Wilson interval by a column of `invited`.
+    """Response rate with a Wilson interval by a column of `invited`, rounded so that no few of a group can be told.
 
     Returns
     -------
     DataFrame
-        `by`, name (of units), n (asked), answered, share, low, high.
+        `by`, name (of units), n (asked), share, low, high.
     """
     rows = invited(study)
-    frame = rows.groupby(by)["answered"].agg(n="size", answered="sum").reset_index()
-    low, high = proportion_confint(frame["answered"], frame["n"], method="wilson")
-    frame = frame.assign(share=frame["answered"] / frame["n"], low=low, high=high)
+    frame = rows.groupby(by)["answered"].agg(n="size", share="mean").reset_index()
+    step = np.array([grain(n, study.settings.minimum_group - 1, 1.0) for n in frame["n"]])
+    share = coarse(frame["share"], frame["share"], frame["share"], step)[0].clip(0, 1)
+    low, high = proportion_confint(share * frame["n"], frame["n"], method="wilson")
+    frame = frame.assign(share=share, low=np.minimum(low, share), high=np.maximum(high, share))
     return frame.assign(name=unit_names(study, frame[by]) if by == "unit" else frame[by])
 
 
@@ -80,15 +118,19 @@ def missing_items(study: Study, measure: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        item, share, share_before.
+        item, share, share_before; to the step that may be shown.
     """
     table = study.table(TABLE_OF[measure])
     items = [i.name for i in study.settings.items.values() if i.table == TABLE_OF[measure] and i.name in table]
     found: dict[str, Any] = {"item": items}
+    minimum = study.settings.minimum_group
+    steps = grains(table.rename(columns={"person_id": "person"})[["t", "person"]], ["t"], minimum, 1.0)
     for name, t in (("share", study.t), ("share_before", study.t - 1)):
         rows = table[table["t"] == t]
-        enough = rows["person_id"].nunique() >= study.settings.minimum_group
-        found[name] = rows[items].isna().mean().to_numpy() if enough else np.full(len(items), np.nan)
+        people = rows["person_id"].nunique()
+        share = rows[items].isna().mean().to_numpy()
+        step = np.full(len(items), steps.get(t, 0.0))
+        found[name] = coarse(share, share, share, step)[0] if people >= minimum else np.full(len(items), np.nan)
     return pd.DataFrame(found)
 
 
@@ -111,7 +153,9 @@ def level(study: Study, measure: str) -> pd.DataFrame:
     deviation = rows["w"] * (rows["value"] - rows["t"].map(mean)) / rows["t"].map(total["w"])
     se = np.sqrt((deviation**2).groupby(rows["t"]).sum() * g / (g - 1).where(g >= FEWEST_UNITS))
     half = se * stats.t.ppf(0.975, np.maximum(g - 1, 1))
-    frame = total.assign(value=mean, low=mean - half, high=mean + half).reset_index()
+    step = rounding(study, "mean", measure).reindex(total.index, fill_value=0.0)
+    value, low, high = coarse(mean, mean - half, mean + half, step)
+    frame = total.assign(value=value, low=low, high=high).reset_index()
     frame = frame[["t", "value", "low", "high", "n", "units"]]
     return publishable(frame, "n", study.settings.minimum_group, ["value", "low", "high"], with_total=False)
 
@@ -151,15 +195,20 @@ def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
     return listing(found, ("known of a person", "odds ratio of answering", "from", "to"))
 
 
+def response_rate(study: Study, rows: pd.DataFrame) -> float:
+    """Share of the people `invited` who answered, to the step that may be shown."""
+    rate, step = rows["answered"].mean(), rounding(study, "response_rate", "internal").get(study.t, 0.0)
+    return float(np.clip(coarse(rate, rate, rate, step)[0], 0, 1))
+
+
 def metrics(study: Study, notebook: str) -> Metrics:
     """Response rate, means and favourable shares of the reported period that describe enough people."""
     found = []
     rows = invited(study)
     if len(rows) >= study.settings.minimum_group:
-        low, high = proportion_confint(rows["answered"].sum(), len(rows), method="wilson")
-        found.append(
-            Metric("response_rate", "internal", float(rows["answered"].mean()), low, high, len(rows), notebook)
-        )
+        rate = response_rate(study, rows)
+        low, high = proportion_confint(rate * len(rows), len(rows), method="wilson")
+        found.append(Metric("response_rate", "internal", rate, low, high, len(rows), notebook))
     for kind in ("internal", "morale", "external"):
         names = [kind, *(f"{kind}.{scale}" for scale in (scales(study, kind) if kind in TABLE_OF else ()))]
         for name in names:
@@ -168,7 +217,7 @@ def metrics(study: Study, notebook: str) -> Metrics:
                 value, low, high, n = levels.loc[study.t, ["value", "low", "high", "n"]]
                 found.append(Metric("mean", name, value, low, high, int(n) if np.isfinite(n) else None, notebook))
             if kind in TABLE_OF and study.has(TABLE_OF[kind]):
-                shares = favourable_share(study, name).set_index("t")
+                shares = favourable(study, name).set_index("t")
                 if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
                     share, low, high, n = shares.loc[study.t, ["share", "low", "high", "people"]]
                     found.append(
@@ -183,9 +232,8 @@ def advice(study: Study, rows: pd.DataFrame) -> Page:
         return paragraphs("Who was asked is not known (no table people), so nothing can be said about those not heard.")
     if len(rows) < study.settings.minimum_group:
         return paragraphs("Too few people were asked to say how many answered.")
-    rate = rows["answered"].mean()
-    units = rows.groupby("unit")["answered"].agg(["mean", "size"])
-    low = int(((units["mean"] < 0.5) & ~suppressed(units["size"], study.settings.minimum_group)).sum())
+    rate, units = response_rate(study, rows), response(study)
+    low = int(((units["share"] < 0.5) & ~suppressed(units["n"], study.settings.minimum_group)).sum())
     heard = (
         "Enough people answered to read on." if rate >= 0.5 else "Fewer than half answered: read every page with care."
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from icsat_helpers.release import Statements, travelling
 from icsat_helpers.words import fixed
 
 WORDY = 3  # columns of words that fit beside each other on a phone
@@ -22,9 +23,10 @@ class Page:
 
     html: str
     text: str
+    said: tuple[Statements, ...] = ()  # of groups of people, for the release audit
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": self.html, "text/plain": self.text}
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"text/html": self.html, "text/plain": self.text, **travelling(self.said)}
 
 
 def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
@@ -83,7 +85,8 @@ def span(value: float, low: float, high: float, places: int = 2, sign: str = "")
 
 def together(*pages: Page) -> Page:
     """Several pieces under each other."""
-    return Page("".join(page.html for page in pages), "\n\n".join(page.text for page in pages if page.text))
+    said = tuple(one for page in pages for one in page.said)
+    return Page("".join(page.html for page in pages), "\n\n".join(page.text for page in pages if page.text), said)
 
 
 def _is_number(cell: Any) -> bool:

@@ -12,9 +12,9 @@ from icsat_helpers import charts
 from icsat_helpers.charts import Chart
 from icsat_helpers.drivers import Drivers, measured
 from icsat_helpers.evidence import Metric, Metrics
-from icsat_helpers.health import level
+from icsat_helpers.health import favourable, level
 from icsat_helpers.listing import Page, listing, paragraphs, steps
-from icsat_helpers.scores import favourable_share, person_scores, scales, unit_scores
+from icsat_helpers.scores import person_scores, scales, unit_scores
 from icsat_helpers.shapley import Array
 from icsat_helpers.study import Study
 
@@ -73,7 +73,7 @@ def today(study: Study) -> pd.DataFrame:
     """
     found, asked = {}, scales(study, "internal") if study.has("service_ratings") else {}
     for scale in measured(study):
-        share = favourable_share(study, f"internal.{scale}").set_index("t") if scale in asked else pd.DataFrame()
+        share = favourable(study, f"internal.{scale}").set_index("t") if scale in asked else pd.DataFrame()
         enough = study.t in share.index and share.at[study.t, "people"] >= study.settings.minimum_group
         means = level(study, f"internal.{scale}") if len(unit_scores(study, f"internal.{scale}")) else pd.DataFrame()
         mean = means.loc[means["t"] == study.t, "value"].tolist() if len(means) else []
@@ -83,7 +83,7 @@ def today(study: Study) -> pd.DataFrame:
 
 def priorities(study: Study, found: list[Drivers]) -> list[Priority]:
     """Scales by outcome, what to fix first at the top: proven before unproven, then by `Priority.urgency`."""
-    favourable = today(study)["favourable"]
+    shares = today(study)["favourable"]
     result = []
     for one in found:
         if one.rows is None or one.importance is None:
@@ -94,7 +94,7 @@ def priorities(study: Study, found: list[Drivers]) -> list[Priority]:
             result.append(
                 Priority(
                     scale, one.name, float(i.share[j]), float(i.low[j]), float(i.high[j]), relative,
-                    float(favourable[scale]), bool(proven[j]), one.rows.later, one.rows.self_reported,
+                    float(shares[scale]), bool(proven[j]), one.rows.later, one.rows.self_reported,
                 )
             )  # fmt: skip
     return sorted(result, key=lambda p: (not p.proven, -p.urgency, p.outcome, p.scale))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import pandas as pd
 from icsat_helpers import goals
 from icsat_helpers.change import PARTS as CHANGES
 from icsat_helpers.change import change
-from icsat_helpers.health import unit_names
+from icsat_helpers.disclosure import coarse
+from icsat_helpers.health import rounding, unit_names
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.periods import PARTS
+from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import person_scores, rating_scores
-from icsat_helpers.servicemap import HIDDEN, Map, hidden_parts
+from icsat_helpers.servicemap import HIDDEN, Map, group, hidden_parts
 from icsat_helpers.study import Study
 
 SPLIT = ["same", "same_low", "same_high", "who", "who_low", "who_high"]
@@ -42,14 +45,61 @@ def publishable_change(frame: pd.DataFrame, minimum: int) -> pd.DataFrame:
 
 def organisation(study: Study) -> Page:
     """Say how the organisation's own `internal` changed, the same people and others apart."""
-    answers = person_scores(study, "internal")
-    said = []
+    answers, settings = person_scores(study, "internal"), study.settings
+    steps = rounding(study, "mean", "internal")
+    said, behind = [], []
     for t in compared(study):
         rows = publishable_change(
-            change(answers[answers["t"] == study.t], answers[answers["t"] == t]), study.settings.minimum_group
+            change(answers[answers["t"] == study.t], answers[answers["t"] == t]), settings.minimum_group
         )
+        two = (steps.get(study.t, 0.0), steps.get(t, 0.0))
+        rows = _rounded(rows, *two)
         said += [_sentence(row, study.label(t)) for row in rows.itertuples(index=False)]
-    return paragraphs(*said) if said else paragraphs("There is no earlier period to compare with.")
+        now, then = (f"{period}: people {study.site}".rstrip() for period in (study.period, study.label(t)))
+        behind += [
+            replace(statements(study, row, now, then, named=True), half=ROUNDING + sum(two) / 2)
+            for row in rows.itertuples(index=False)
+        ]
+    return (
+        replace(paragraphs(*said), said=tuple(behind))
+        if said
+        else paragraphs("There is no earlier period to compare with.")
+    )
+
+
+def _rounded(rows: pd.DataFrame, now: float, before: float) -> pd.DataFrame:
+    """Changes as the difference of what is shown of either period, to the step of each."""
+    if not (now or before):
+        return rows
+    one, two = (
+        coarse(rows[name], rows[name], rows[name], step)[0] for name, step in (("now", now), ("before", before))
+    )
+    off = one - two - rows["total"]
+    moved = {name: rows[name] + off for name in ("total", "total_low", "total_high")}
+    gone = dict.fromkeys(SPLIT, np.nan)  # the split would tell the mean before it was rounded
+    return rows.assign(now=one, before=two, **moved, **gone)
+
+
+def statements(study: Study, row: Any, now: str, before: str, named: bool = False) -> Statements:
+    """What a row of changes says of the groups `now` and `before`, and, with the split, of those who came and went.
+
+    `named`: the page says the means too, not their difference alone.
+    """
+    groups: dict[str, tuple[int | None, float | None, int]] = {
+        now: (row.people, row.now if named else None, 1),
+        before: (row.people_before, row.before if named else None, 1),
+    }
+    sums, changes = [], [(now, before, row.total)]
+    if np.isfinite(row.same):
+        stayed = f"{now} who answered in {before}"
+        for whole, n, moved in ((now, row.people, "who came since"), (before, row.people_before, "who went until")):
+            other = before if whole == now else now
+            parts = {f"{stayed} too, {whole}": row.people_same, f"{whole} {moved} {other}": n - row.people_same}
+            groups |= {name: (size, None, 1) for name, size in parts.items() if size}
+            sums.append((whole, tuple(name for name, size in parts.items() if size)))
+        changes.append((sums[0][1][0], sums[1][1][0], row.same))
+    scale = (study.settings.minimum, study.settings.maximum)
+    return Statements(*scale, groups, tuple(sums), tuple(changes))
 
 
 def _sentence(row: Any, label: str) -> str:
@@ -87,12 +137,24 @@ def providers(study: Study, found: Map) -> Page:
             (found.names[row.provider], row.people, *(_part(row, part) for part in CHANGES))
             for row in rows.itertuples(index=False)
         ]
+        behind = []
+        for row in rows.itertuples(index=False):
+            sizes = ((found.served.ratings, study.period, row.people), (before, study.label(t), row.people_before))
+            now, then = (_group(answers, label, row.provider, n, study.site) for answers, label, n in sizes)
+            behind.append(statements(study, row, now, then))
         head = ("provider", "people", f"change since {study.label(t)}", "of the same people", "of who answered")
         clear = int(((rows["total_low"] > 0) | (rows["total_high"] < 0)).sum())
         sure = int(rows["total_low"].notna().sum())
         note = f"{clear} of {sure} intervals lie off zero; about {0.05 * sure:.0f} would by chance alone."
-        pages.append(together(listing(sorted(lines), head), paragraphs(note if sure else "")))
+        page = together(listing(sorted(lines), head), paragraphs(note if sure else ""))
+        pages.append(replace(page, said=tuple(behind)))
     return together(*pages) if pages else paragraphs("There is no earlier period to compare with.")
+
+
+def _group(answers: pd.DataFrame, period: str, provider: str, people: int, site: str) -> str:
+    """The map's name of who rated a provider, unless somebody rated it from two units, and so counts once here."""
+    name = group(period, provider, site=site)
+    return name if (answers["provider"] == provider).sum() == people else f"{name}, people"
 
 
 def goals_page(study: Study, found: Map) -> Page:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from icsat_helpers.disclosure import coarse, grain, lagging
 from icsat_helpers.halves import SPLITS, halves_of
 from icsat_helpers.hazard import WEAK_AGREEMENT, agreement
 from icsat_helpers.listing import Page, listing, paragraphs
@@ -181,11 +182,11 @@ def describe(rows: pd.DataFrame, chosen: bool, minimum: int) -> Page:
             ("people x periods", len(rows)),
             (
                 say("{leaving} in the next period", leaving=leaving_word(chosen)),
-                _at_least(int(rows["event"].sum()), minimum),
+                _counted(rows, "event", minimum),
             ),
             (
                 "leaving otherwise, or for a reason not recorded",
-                _at_least(int(rows["other"].sum()), minimum),
+                _counted(rows, "other", minimum),
             ),
             ("units", rows["unit"].nunique()),
         ],
@@ -193,7 +194,9 @@ def describe(rows: pd.DataFrame, chosen: bool, minimum: int) -> Page:
     )
 
 
-def _at_least(n: int, minimum: int) -> str | int:
+def _counted(rows: pd.DataFrame, column: str, minimum: int) -> str | int:
+    """How many left, as of the last period in which that grew by enough people."""
+    n = lagging(rows.groupby("t")[column].sum(), minimum)
     return n if n >= minimum else say("fewer than {minimum}", minimum=minimum)
 
 
@@ -211,7 +214,7 @@ def leaving_word(chosen: bool) -> str:
 def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: int) -> tuple[Check, ...]:
     """Whether enough people left, and how well two halves of a person's score agree."""
     events, agree = int(rows["event"].sum()), agreement(half_a, half_b)
-    left = say("{count} left; below {few} a hazard is fragile", count=_at_least(events, minimum), few=FEW_LEAVERS)
+    left = say("{count} left; below {few} a hazard is fragile", count=_counted(rows, "event", minimum), few=FEW_LEAVERS)
     detail = say(
         "halves of what a person rated correlate {agree}; below {weak} noise cannot be corrected",
         agree=fixed(agree, 2), weak=WEAK_AGREEMENT,
@@ -222,7 +225,8 @@ def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: 
 def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[str, Incidence]:
     """Cumulative incidence of leaving over two years for the least, middle and most satisfied third of answers.
 
-    None where a third has fewer than `minimum` people, or fewer than `minimum` of them left.
+    None where a third has fewer than `minimum` people, or fewer than `minimum` of them left. Rounded: beside the last
+    period's curve nobody can tell in which third a few belonged who have left since.
     """
     horizon = min(2 * PARTS[frequency][1], last - int(rows["t"].min()))
     third = np.ceil(3 * rows["own"].rank(pct=True)).clip(1, 3)
@@ -230,7 +234,13 @@ def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[
     parts = {name: rows[third == k] for k, name in names.items()}
     if any(part.loc[part["gone_by_choice"], "person"].nunique() < minimum for part in parts.values()):
         return {}
-    return {name: incidence(part, last, horizon) for name, part in parts.items()}
+    found = {name: incidence(part, last, horizon) for name, part in parts.items()}
+    return {name: _rounded(each, grain(each.n_people, minimum - 1, 1.0)) for name, each in found.items()}
+
+
+def _rounded(found: Incidence, step: float) -> Incidence:
+    share, low, high = (end.clip(0, 1) for end in coarse(found.share, found.low, found.high, step))
+    return Incidence(share, low, high, found.n_people)
 
 
 def kept_a_year(groups: dict[str, Incidence], frequency: str, chosen: bool) -> Page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from icsat_helpers.evidence import Metric, Metrics, p_text
 from icsat_helpers.health import unit_names
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
+from icsat_helpers.release import Statements
+from icsat_helpers.scores import rating_scores
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
 from icsat_helpers.service import RELIABLE, TERMS, Ranking, Served, favourable, provider_means, ranking, served
 from icsat_helpers.study import Study
@@ -37,6 +39,8 @@ class Map:
     names : Series
         Unit id to name, of providers and customers.
     minimum : int
+    period, site : str
+    scale : (float, float)
     """
 
     served: Served
@@ -45,6 +49,9 @@ class Map:
     hidden: Hidden | None
     names: pd.Series
     minimum: int
+    period: str
+    site: str
+    scale: tuple[float, float]
 
     @property
     def nothing(self) -> str:
@@ -71,16 +78,20 @@ def service_map(study: Study) -> Map:
         providers = providers.sort_values(order, ascending=[False, False, True])
     else:
         providers = providers.sort_values(["name", "provider"])
-    return Map(found, ranks, providers.reset_index(drop=True), hidden, names, study.settings.minimum_group)
+    settings = study.settings
+    scale = (settings.minimum, settings.maximum)
+    providers = providers.reset_index(drop=True)
+    return Map(found, ranks, providers, hidden, names, settings.minimum_group, study.period, study.site, scale)
 
 
 def hidden_parts(study: Study, ratings: pd.DataFrame) -> Hidden | None:
-    """What a map of these ratings hides (providers are its rows); None where there are none."""
+    """What a map of one period's ratings hides (providers are its rows); None where there are none."""
     if ratings.empty:
         return None
-    rows = ratings.rename(columns={"provider": "row", "unit": "column"})
-    settings = study.settings
-    return suppress_table(rows, settings.minimum_group, (settings.minimum, settings.maximum))
+    every, settings = rating_scores(study), study.settings
+    names = {"provider": "row", "unit": "column"}
+    rows, before = (each.rename(columns=names) for each in (ratings, every[every["t"] == ratings["t"].iloc[0] - 1]))
+    return suppress_table(rows, settings.minimum_group, (settings.minimum, settings.maximum), before)
 
 
 def describe(found: Map) -> Page:
@@ -130,7 +141,7 @@ def heat_map(found: Map) -> charts.Chart | Page:
     columns = ratings.groupby("unit")["score"].mean().mask(hidden.columns)
     order = found.providers["provider"]
     by_name = found.names[columns.index].sort_values().index
-    return charts.heatmap(
+    drawn = charts.heatmap(
         means.loc[order, by_name]
         .rename(index=found.names, columns=found.names)
         .rename_axis(index="provider", columns="customer unit"),
@@ -139,6 +150,49 @@ def heat_map(found: Map) -> charts.Chart | Page:
         (rows[order], columns[by_name]),
         between=" for ",
     )
+    return replace(drawn, said=(statements(found),))
+
+
+def group(period: str, provider: str = "", unit: str = "", site: str = "") -> str:
+    """Name a group of answers, in all reports alike.
+
+    Examples
+    --------
+    >>> group("2026Q3", "hr", "it"), group("2026Q3", "hr", site="Lyon")
+    ('2026Q3: it on hr', '2026Q3: Lyon on hr')
+    """
+    return f"{period}: {unit or site or 'all'} on {provider or 'all'}"
+
+
+def statements(found: Map) -> Statements:
+    """What the map says of groups of people: means of what is shown, and what is hidden."""
+    period, site, ratings, hidden = found.period, found.site, found.served.ratings, found.hidden
+    if hidden is None:
+        return Statements(*found.scale, {})
+    groups: dict[str, tuple[int | None, float | None, int]] = {}
+    sums: dict[str, list[str]] = {}
+    all_ = group(period, site=site)
+
+    def note(name: str, part: pd.DataFrame, is_hidden: bool, each: int = 1) -> None:
+        groups[name] = (None, None, each) if is_hidden else (len(part), part["score"].mean(), each)
+
+    for (provider, unit), part in ratings.groupby(["provider", "unit"]):
+        row, column, cell = group(period, provider, site=site), group(period, unit=unit), group(period, provider, unit)
+        note(cell, part, hidden.cells.at[provider, unit])
+        for whole in (row, column):
+            sums.setdefault(whole, []).append(cell)
+    rows, columns = [], []
+    for provider, part in ratings.groupby("provider"):
+        rows.append(group(period, provider, site=site))
+        note(rows[-1], part, hidden.rows[provider])
+    for unit, part in ratings.groupby("unit"):
+        columns.append(group(period, unit=unit))
+        note(columns[-1], part, hidden.columns[unit], part["provider"].nunique())
+    if not hidden.total:  # `describe` counts all answers
+        groups[all_] = (len(ratings), None, ratings["provider"].nunique())
+        sums |= {f"{all_}, by provider": rows, f"{all_}, by unit": columns}
+    made_up = [(name.partition(", by ")[0], tuple(parts)) for name, parts in sums.items()]
+    return Statements(*found.scale, groups, tuple(made_up))
 
 
 def ranks(found: Map) -> charts.Chart | Page:
@@ -245,7 +299,7 @@ def metrics(found: Map, notebook: str) -> Metrics:
     ]  # fmt: skip
     low, _ = surely(found)
     ranks = [
-        Metric("lower_half", str(r.name_), float(r.mean), float(r.low), float(r.high), int(r.n), notebook)
+        Metric("lower_half", str(r.name_), float(r.rank_low), float(r.rank_low), float(r.rank_high), int(r.n), notebook)
         for r in low.rename(columns={"name": "name_"}).itertuples()
     ]
     return Metrics((*shares, *ranks))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from icsat_helpers import charts
 from icsat_helpers.charts import Chart
-from icsat_helpers.disclosure import publishable
+from icsat_helpers.disclosure import coarse, grain, publishable
 from icsat_helpers.health import unit_names
 from icsat_helpers.inference import FEWEST_UNITS, Estimate, jackknife
 from icsat_helpers.listing import Page, listing, paragraphs, steps
@@ -90,9 +90,10 @@ def by_provider(study: Study, found: Themes) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        provider (its name), theme, comments, share (of the provider's comments).
+        provider (its name), theme, comments, share (of the provider's comments); rounded, so that two reports do not
+        show what the few said who commented in between.
     """
-    frame, rows = found.comments, []
+    frame, minimum, rows = found.comments, study.settings.minimum_group, []
     for provider, part in frame.groupby("provider", sort=True):
         if len(part) < SHOWN:
             continue
@@ -100,13 +101,21 @@ def by_provider(study: Study, found: Themes) -> pd.DataFrame:
         cells = pd.DataFrame({"theme": found.labels, "comments": raised.sum(axis=0), "share": raised.mean(axis=0)})
         cells["people"] = [len(np.unique(person[flag])) for flag in raised.T]
         cells["others"] = [len(np.unique(person[~flag])) for flag in raised.T]
-        cells = _shown(cells, study.settings.minimum_group, ["share"])
+        cells = _shown(cells, minimum, ["share"])
+        step = grain(len(part), minimum - 1, 1.0)  # what is said of all periods changes by what a few add
+        share = coarse(cells["share"], cells["share"], cells["share"], step)[0].clip(0, 1)
+        cells = cells.assign(share=share, comments=_rounded(cells["comments"], minimum))
         rows.append(cells[cells["shown"] == ""].assign(unit=provider))
     both = pd.concat(rows) if rows else pd.DataFrame(columns=["unit", "theme", "comments", "share"])
     both = both.assign(provider=unit_names(study, both["unit"]))
     return both.sort_values(["provider", "comments", "theme"], ascending=[True, False, True], ignore_index=True)[
         ["provider", "theme", "comments", "share"]
     ]
+
+
+def _rounded(n: Any, minimum: int) -> Any:
+    """Round a count to a multiple of the minimum group."""
+    return minimum * np.round(n / minimum)
 
 
 def _enough(one: np.ndarray, other: np.ndarray, person: np.ndarray, minimum: int) -> bool:
@@ -143,7 +152,14 @@ def overview(study: Study, found: list[Themes]) -> Page:
     for one in found:
         now = one.comments[one.comments["t"] == study.t]
         period = len(now) if now["person"].nunique() >= minimum else f"fewer than {minimum} people"
-        rows.append((language(one), len(one.comments), period, len(one.labels) or f"not analysed: {one.reason}"))
+        rows.append(
+            (
+                language(one),
+                int(_rounded(len(one.comments), minimum)),
+                period,
+                len(one.labels) or f"not analysed: {one.reason}",
+            )
+        )
     if not rows:
         return paragraphs(_why(study))
     return listing(rows, ("language", "comments", f"of them in {study.period}", "themes"))

@@ -51,6 +51,8 @@ LOOK_AROUND = (
     'print("threads", os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"])\n'
     'print("given", draws, type(draws).__name__, period)\n'
     'print("at", study, pathlib.Path.home() / "x")\n'
+    'print("who", os.environ["ICSAT_TEST_SECRET"], os.environ["USER"])\n'
+    'print("where", "postgre" + "sql://me:pw@db/x", "/usr" + "/local/my/a.csv")\n'
     'warnings.warn("un" + "welcome")'
 )
 DRAW = paper.make  # the fixtures put something faster in its place
@@ -84,6 +86,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Request, int
     (startup / "own.py").write_text("import os; os._exit(3)")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ICSAT_TEST_SECRET", "a-secret-value")
+        patch.setenv("USER", "mabel.fernsby")
         patch.setenv("JUPYTER_PATH", str(base / "jupyter"))  # a user's kernel of the same name
         patch.setenv("IPYTHONDIR", str(base / "ipython"))  # and a user's start-up files: neither may matter
         patch.chdir(base)
@@ -183,6 +186,9 @@ def test_nothing_of_the_machine_is_in_the_results(ran: tuple[Request, int]) -> N
         sys.prefix,
         str(Path(request.output).parent),
         "a-secret-value",
+        "mabel.fernsby",
+        "postgresql",
+        "/usr/local",
         "never",
     ]
     for path in place(request).iterdir():
@@ -582,6 +588,23 @@ RUN = {"period": "2026Q2", "study": STUDY, "site": ""}
 def test_what_comes_out_must_be_what_was_asked(payloads: list[Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         execution.gather(with_outputs(*payloads), "01-x", RUN)
+
+
+def test_names_go_but_what_a_run_was_asked_with_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("USER", "fernsby"), ("TOKEN", "correcthorse"), ("STAGE", "production"), ("NOTE", "a<b & c>d")):
+        monkeypatch.setenv(name, text)
+    monkeypatch.setattr(execution.socket, "gethostname", lambda: "mill.example.org")
+    said = [
+        ("fernsby on mill.example.org, mill", "<environment> on <environment>, <environment>"),
+        ("correcthorse in production", "<environment> in production"),
+        ("a&lt;b &amp; c&gt;d", "<environment>"),
+        ("postgresql+psycopg://me:pw@db/x and https://me:pw@db/x", "<address> and <address>"),
+        ("https://example.org/usr/lib and </tmp> 3/usr/lib", "https://example.org/usr/lib and </tmp> 3/usr/lib"),
+        ("<td>/usr/lib/people.csv</td> C:\\data\\a.csv", "<td>people.csv</td> a.csv"),
+        ("iVBfernsby+/usr/lib/", "iVBfernsby+/usr/lib/"),
+    ]
+    assert execution.without_names([text for text, _ in said]) == [scrubbed for _, scrubbed in said]
+    assert execution.without_names({"a": ("fernsby", 1)}, {"fernsby"}) == {"a": ["fernsby", 1]}
 
 
 def test_paths_go_but_base64_stays() -> None:

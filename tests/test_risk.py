@@ -129,6 +129,15 @@ def test_without_reasons_it_is_leaving(study):
     assert not risk.by_choice(ic.load(study))
 
 
+def test_a_report_counts_no_single_leaver_more_than_the_last_one():
+    """Who left is known in the house; whether it was by choice is not to be told by a count that has grown by one."""
+    rows = pd.DataFrame(
+        {"t": [0] * 9 + [1] * 3, "person": range(12), "unit": "a", "event": [1] * 9 + [1, 0, 0], "other": 0}
+    )
+    last, now = (risk.describe(rows[rows["t"] <= t], True, 5).text for t in (0, 1))
+    assert "leaving by choice in the next period | 9" in last and "leaving by choice in the next period | 9" in now
+
+
 def test_few_leavers_are_not_counted_out(study):
     rows, _, _ = ic.risk_set(ic.load(study))
     assert "leaving by choice in the next period | fewer than 5" in risk.describe(rows, True, 5).text

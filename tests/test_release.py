@@ -1,0 +1,91 @@
+"""What pages say together gives away nothing that they hide."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import test_disclosure as margins
+
+from icsat_helpers import disclosure, servicemap
+from icsat_helpers.release import Statements, exposed
+
+# ---------------------------------------------------------------- the audit
+
+
+def map_of(table, hidden, period="2026Q3", site=""):
+    """A service map of a table of answers: its rows are providers, its columns customer units."""
+    ratings = table.rename(columns={"row": "provider", "column": "unit"})
+    found = servicemap.Map(None, None, None, hidden, None, 5, period, site, margins.SCALE)
+    return dataclasses.replace(found, served=servicemap.Served(ratings, None, ""))
+
+
+def said(table, hidden, **given):
+    return servicemap.statements(map_of(table, hidden, **given)).plain()
+
+
+@pytest.mark.parametrize("given", [*margins.TABLES, (8, 6, 6, 0.9, 10, 4.9)], ids=lambda given: str(given[0]))
+def test_the_audit_passes_what_the_gate_lets_through(given):
+    table = margins.answers(*given)
+    assert exposed([said(table, disclosure.suppress_table(table, 5, margins.SCALE))], [], 5) == []
+
+
+def test_the_audit_names_cells_where_only_small_ones_are_hidden(monkeypatch):
+    monkeypatch.setattr(disclosure._Network, "protect", lambda *given: None)
+    tables = [margins.answers(*given) for given in margins.TABLES]
+    found = [exposed([said(table, disclosure.suppress_table(table, 5, margins.SCALE))], [], 5) for table in tables]
+    assert sum(map(bool, found)) >= 3  # where not even numbers of answers are known, which a page does not say
+    people = tables[0].groupby(["row", "column"])["person"].nunique()
+    assert set(found[0]) & {servicemap.group("2026Q3", *key) for key in people.index[people < 5]}
+
+
+def pages(*groups, sums=(), changes=()):
+    return Statements(1, 5, {name: (n, mean, 1) for name, n, mean in groups}, sums, changes).plain()
+
+
+def test_a_total_less_what_is_shown_is_found():
+    one = pages(("all", 12, 3.0), ("a", 9, 3.5), ("b", None, None), sums=(("all", ("a", "b")),))
+    assert exposed([one], [], 5) == ["b"]
+
+
+def test_two_hidden_groups_of_a_total_are_safe_and_a_second_page_undoes_it():
+    one = pages(("all", 16, 3.0), ("a", 9, 3.5), ("b", None, None), ("c", None, None), sums=(("all", ("a", "b", "c")),))
+    assert exposed([one], [], 5) == []
+    assert exposed([one, pages(("c", 4, 2.0))], [], 5) == ["b", "c"]
+
+
+def test_the_people_of_both_times_tell_the_one_who_went():
+    """All, and those who answered both times: the difference of the two is what one person said."""
+    went = (("then", ("stayed then", "went")), ("now", ("stayed",)))
+    groups = [("now", 5, 3.2), ("then", 6, 3.3), ("stayed", 5, None), ("stayed then", 5, None), ("went", 1, None)]
+    one = pages(*groups, sums=went, changes=(("stayed", "stayed then", 0.1),))
+    assert exposed([one], [], 5) == ["went"]
+    assert exposed([pages(*groups, sums=went)], [], 5) == []
+
+
+def test_a_change_tells_what_an_earlier_report_hid():
+    before = pages(("then", None, None))
+    now = pages(("now", 9, 3.0), changes=(("now", "then", 0.2),)) | {"groups": {"now": [9, 3.0, 1]}}
+    assert exposed([now], [], 5) == []
+    assert exposed([now | {"groups": {"now": [9, 3.0, 1], "then": [None, None, 1]}}], [before], 5) == ["then"]
+
+
+def test_reports_that_contradict_each_other_are_not_believed_together():
+    now = pages(("all", 16, 3.0), ("a", 9, 3.5), ("b", None, None), ("c", None, None), sums=(("all", ("a", "b", "c")),))
+    revised = pages(("c", 4, 2.0), ("all", 16, 4.0))
+    assert exposed([now], [revised], 5) == []
+
+
+def test_a_margin_of_several_answers_a_person_needs_more_of_them():
+    """Eight answers of four people are not eight people."""
+    parts = (("all", ("a", "b", "c")),)
+    one = Statements(1, 5, {"all": (60, 3.0, 4), "a": (52, 3.1, 4), "b": (None, None, 2), "c": (4, 3.0, 1)}, parts)
+    assert exposed([one.plain()], [], 5) == ["b"]
+
+
+def test_what_is_hidden_does_not_travel(small):
+    found = servicemap.service_map(small)
+    spoken = servicemap.statements(found).plain()
+    hidden = [name for name, (n, mean, _) in spoken["groups"].items() if n is None and mean is None]
+    assert hidden and len(hidden) == int(found.hidden.cells.to_numpy().sum() + found.hidden.rows.sum()
+                                         + found.hidden.columns.sum())  # fmt: skip
