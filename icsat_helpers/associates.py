@@ -14,6 +14,7 @@ from icsat_helpers.listing import Page, of_frame, paragraphs
 from icsat_helpers.panel import Panel, unit_panel
 from icsat_helpers.scores import person_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import known, say
 
 KINDS = ("employee", "supplier", "contractor", "distributor")
 ANSWERED = ("service_ratings", "morale")
@@ -120,7 +121,7 @@ def describe(study: Study, measure: str = "internal", note: str = "") -> Page:
     """Levels as a table; `note` says where answers of different associates do not mean the same."""
     table = levels(study, measure, study.settings.minimum_group)
     if table.empty:
-        return paragraphs("In the reported period nobody answered whose kind of work is known.")
-    shown = of_frame(table)
-    under = paragraphs("Intervals are over people: what others of the same kind might have said.", note)
+        return paragraphs(say("In the reported period nobody answered whose kind of work is known."))
+    shown = of_frame(table.assign(kind=[known(kind) for kind in table["kind"]]))
+    under = paragraphs(say("Intervals are over people: what others of the same kind might have said."), note)
     return Page(shown.html + under.html, f"{shown.text}\n\n{under.text}")

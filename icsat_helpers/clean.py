@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from icsat_helpers import answers
+from icsat_helpers import answers, words
 from icsat_helpers.cache import held
 from icsat_helpers.draft import Draft
 from icsat_helpers.periods import period_end, period_label, period_number
@@ -36,7 +36,9 @@ _LABELS = {"t": "period", "started_t": "started", "ended_t": "ended"}
 """The columns of period numbers, and the labels they are read from."""
 
 
-def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draft | None = None) -> Study:
+def load(
+    folder: str | Path, period: str | int = "", site: str = "", language: str | None = None, draft: Draft | None = None
+) -> Study:
     """Return a study, checked and clean, with nothing later than `period`.
 
     Parameters
@@ -48,6 +50,8 @@ def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draf
     site
         Keep only people and answers of this site's units; units, goals and programmes stay whole,
         for providers may sit elsewhere.
+    language
+        What is said from here on is in this language, in the study's own where empty; None leaves it as it is.
     draft
         The study as `tables.read` has read it; it stays as it is.
 
@@ -56,17 +60,22 @@ def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draf
     StudyError
         With every problem there is.
     """
-    found = held(find(folder), str(period), str(site))  # in a kernel of a run
-    if found is not None:
-        return found
-    draft, t, kept = _prepared(folder, str(period), str(site), draft)
+    study = held(find(folder), str(period), str(site))  # in a kernel of a run
+    study = _loaded(folder, str(period), str(site), draft) if study is None else study
+    if language is not None:
+        words.speak(language or study.settings.language)
+    return study
+
+
+def _loaded(folder: str | Path, period: str, site: str, draft: Draft | None) -> Study:
+    draft, t, kept = _prepared(folder, period, site, draft)
     if draft.problems:
         raise StudyError(draft.problems)
     tables = {table: _finished(draft, table, frame, t) for table, frame in kept.items()}
     changes = pd.DataFrame(draft.changes, columns=["table", "rule", "column", "rows", "what"])
     label = period_label(t, draft.settings.frequency)
-    words = {table: raw.words for table, raw in draft.raw.items()}
-    return Study(draft.folder, draft.settings, tables, label, site, changes, draft.sha256, words)
+    asked = {table: raw.words for table, raw in draft.raw.items()}
+    return Study(draft.folder, draft.settings, tables, label, site, changes, draft.sha256, asked)
 
 
 def check(folder: str | Path) -> list[Problem]:

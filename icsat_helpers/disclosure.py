@@ -10,6 +10,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra, maximum_flow
 
+from icsat_helpers.words import say
+
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed to less than half of it
@@ -73,7 +75,8 @@ def publishable(frame: pd.DataFrame, n: str, minimum: int, values: list[str], wi
     result = frame.copy()
     result[[n, *values]] = result[[n, *values]].astype(float).mask(hidden)
     small = (frame[n] < minimum) & hidden
-    reason = np.where(small, f"hidden: fewer than {minimum} people", "hidden: it would reveal a smaller group")
+    few = say("hidden: fewer than {minimum} people", minimum=minimum)
+    reason = np.where(small, few, say("hidden: it would reveal a smaller group"))
     return result.assign(shown=np.where(hidden, reason, ""))
 
 
