@@ -11,7 +11,7 @@ from icsat_helpers.charts import Chart, dots
 from icsat_helpers.evidence import Metric
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.sensitivity import SIGNIFICANT
-from icsat_helpers.words import known, message, number, places, say, say_each
+from icsat_helpers.words import known, message, number, places, say, say_each, series
 
 NOT_TOLD = message("There are no answers of persons: how alike people of a unit are cannot be told.")
 
@@ -41,11 +41,11 @@ def spread(found: Sequence[Averaging]) -> Chart | Page:
             said.append(f"{known(each.measure)} {number(middle)}")
     if not rows:
         reasons = {each.reasons.get("cells") or say("groups are too small to be shown") for each in found}
-        why = "; ".join(sorted(reasons))
+        why = series(sorted(reasons))
         return paragraphs(say("Agreement cannot be told: {why}.", why=why) if found else say(NOT_TOLD))
     alt = say(
         "Median agreement rwg(j) of people in a group, 1 where all say the same: {groups}. From {bar} people agree.",
-        groups="; ".join(said), bar=places(AGREED, 2),
+        groups=series(said), bar=places(AGREED, 2),
     )  # fmt: skip
     title = say("Agreement rwg(j): the middle half of groups, and the median")
     return dots(pd.DataFrame(rows, columns=["label", "value", "low", "high"]), title, alt)

@@ -16,7 +16,7 @@ from icsat_helpers.health import invited
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.scores import TABLE_OF, favourable_answers, person_scores, unit_scores
 from icsat_helpers.study import Study, StudyError
-from icsat_helpers.words import known, number, say
+from icsat_helpers.words import known, number, say, series
 
 SAME = 0.005  # of a threshold: findings hold six digits, so smaller differences are rounding
 
@@ -105,7 +105,7 @@ def told(finding: dict[str, Any], before: dict[str, Any] | None, tables: list[st
     same = ("verdict", "rung", "estimate", "n_rows", "reason")
     if all(before.get(key) == finding.get(key) for key in same):
         return say("Unchanged.")
-    why = "; ".join(_reasons(finding, before, tables))
+    why = series(_reasons(finding, before, tables))
     was, same_verdict = say(CERTAINTY[before["verdict"]]), before["verdict"] == finding["verdict"]
     if before.get("estimate") is None:
         return (

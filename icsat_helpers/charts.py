@@ -18,7 +18,7 @@ from icsat_helpers.evidence import CERTAINTY
 from icsat_helpers.inference import Slope, pair
 from icsat_helpers.listing import Page, listing
 from icsat_helpers.risk import Incidence
-from icsat_helpers.words import fixed, local, message, places, say, say_each, spoken
+from icsat_helpers.words import fixed, local, message, places, say, say_each, series, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -196,10 +196,10 @@ def staying(groups: dict[str, Incidence], frequency: str, by_choice: bool) -> Ch
     axes.set_xlim(0, None)
     alt = (
         say("People who had not left by choice {n} {periods} after answering: {groups}.", n=horizon, periods=periods,
-            groups="; ".join(said))
+            groups=series(said))
         if by_choice
         else say("People who had not left {n} {periods} after answering: {groups}.", n=horizon, periods=periods,
-                 groups="; ".join(said))
+                 groups=series(said))
     )  # fmt: skip
     return Chart(figure, alt, listing(rows, (say("group"), periods, stayed, *say_each("from", "to"))))
 
@@ -319,7 +319,7 @@ def claims(findings: list[dict[str, Any]]) -> Chart:
     )
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.25)
-    text = "; ".join(reversed(said)) or say("no claim could be tested")
+    text = series(reversed(said)) or say("no claim could be tested")
     head = say_each("claim", "verdict", "effect", "from", "to", "smallest that matters")
     return Chart(
         figure,
@@ -389,7 +389,7 @@ def heatmap(
             title=title, rows=rows, columns=columns, shown=len(named), hidden=int(hidden.to_numpy().sum()))
     ]  # fmt: skip
     if most:
-        ends = {"highest": "; ".join(named[:most]), "lowest": "; ".join(named[::-1][:most])}
+        ends = {"highest": series(named[:most]), "lowest": series(named[::-1][:most])}
         told.append(say("Highest: {highest}. Lowest: {lowest}.", **ends))
     elif len(named) == 1:
         told.append(say("It is {cell}.", cell=named[0]))

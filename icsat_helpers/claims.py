@@ -12,7 +12,7 @@ from icsat_helpers.panel import FEWEST_UNITS, unit_panel
 from icsat_helpers.project import ROOT
 from icsat_helpers.scores import person_scores, unit_scores
 from icsat_helpers.study import Study
-from icsat_helpers.words import known, message, say, say_each, significant
+from icsat_helpers.words import known, message, say, say_each, series, significant
 
 SHARES = {
     "turnover": {
@@ -221,7 +221,7 @@ def _programmes(study: Study) -> str:
     return (
         ""
         if not all(missing.values())
-        else "; ".join(say("“{name}”: {why}", name=known(name), why=why) for name, why in missing.items())
+        else series(say("“{name}”: {why}", name=known(name), why=why) for name, why in missing.items())
     )
 
 

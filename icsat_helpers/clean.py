@@ -184,7 +184,7 @@ def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.n
     form = draft.settings.tables.get(item.table, TableSource()).format
     if form == "forms" and len(unknown) <= _OTHER * (codes >= 0).sum():
         other = int(np.count_nonzero((how[codes] == answers.UNKNOWN) & keep))
-        draft.count(item.table, "other_answers", item.name, other, "answers in own words set to missing")
+        draft.count(item.table, "other_answers", item.name, other, words.message("answers in own words set to missing"))
     elif len(unknown):
         expected = f"a number from {scale} or a known label"
         raw = draft.raw[item.table]
@@ -193,11 +193,11 @@ def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.n
     answered = np.isfinite(values[codes[keep]]).sum()
     to = f"{draft.settings.minimum:g} to {draft.settings.maximum:g}"
     for rule, count, what in (
-        ("labels", counts[answers.LABEL], "labels read as numbers"),
-        ("missing_codes", counts[answers.MISSING], "codes for no answer set to missing"),
+        ("labels", counts[answers.LABEL], words.message("labels read as numbers")),
+        ("missing_codes", counts[answers.MISSING], words.message("codes for no answer set to missing")),
         ("out_of_range", counts[answers.OUT_OF_RANGE], f"set to missing: not from {scale}"),
         ("rescaled", answered * item.own_scale, f"from {scale} brought to {to}"),
-        ("reversed", answered * item.reversed, "turned, for the item is worded the other way"),
+        ("reversed", answered * item.reversed, words.message("turned, for the item is worded the other way")),
     ):
         draft.count(item.table, rule, item.name, count, what)
     return values[codes]
@@ -213,7 +213,8 @@ def _finished(draft: Draft, table: str, frame: pd.DataFrame, t: int) -> pd.DataF
         frame = answers.settled(draft, table, frame)
         if "people" in draft.frames:
             absent = frame["linked"] & ~frame["person_id"].isin(draft.frames["people"]["person_id"])
-            draft.count(table, "not_in_people", "person_id", absent.sum(), "respondents who are not in people are kept")
+            what = words.message("respondents who are not in people are kept")
+            draft.count(table, "not_in_people", "person_id", absent.sum(), what)
     return answers.in_order(table, frame).reset_index(drop=True).astype(ADDED.get(table, {}))
 
 
@@ -221,7 +222,7 @@ def _people(draft: Draft, people: pd.DataFrame, t: int) -> pd.DataFrame:
     if "associate_type" not in people:
         people = people.assign(associate_type=pd.Series(None, people.index, dtype=TEXT))
     empty = people["associate_type"].isna().sum()
-    draft.count("people", "default", "associate_type", empty, "empty, so taken as employee")
+    draft.count("people", "default", "associate_type", empty, words.message("empty, so taken as employee"))
     people = people.assign(associate_type=people["associate_type"].fillna("employee"))
     if "left_on" in people:
         people = _blank(people, people["left_on"] >= _after(draft, t), "left_on", "leave_reason")

@@ -18,7 +18,19 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import FEWEST_UNITS, RUNGS, Panel
 from icsat_helpers.results import MIME
 from icsat_helpers.sensitivity import FEW_UNITS, SIGNIFICANT, Check, Row, clusters
-from icsat_helpers.words import fixed, known, local, message, number, say, say_each, say_sentences, spoken, upper
+from icsat_helpers.words import (
+    fixed,
+    known,
+    local,
+    message,
+    number,
+    say,
+    say_each,
+    say_sentences,
+    series,
+    spoken,
+    upper,
+)
 
 SENTENCES = {
     "association": {
@@ -421,7 +433,7 @@ def card(finding: Finding) -> str:
         )  # fmt: skip
         parts.append(f"<p class='facts'>{escape(facts)}</p>")
     if finding.warnings:
-        parts.append(f"<p class='warnings'>{escape('; '.join(say(WARNINGS[w]) for w in finding.warnings))}</p>")
+        parts.append(f"<p class='warnings'>{escape(series(say(WARNINGS[w]) for w in finding.warnings))}</p>")
     return "\n".join([*parts, "</div>"])
 
 
@@ -462,7 +474,7 @@ SO_WHAT = {
 def so_what(finding: Finding) -> Page:
     """What to do with a finding."""
     weak = [check.detail for check in finding.checks if not check.passed]
-    return paragraphs(say(SO_WHAT[finding.verdict]), say("Mind: {what}.", what="; ".join(weak)) if weak else "")
+    return paragraphs(say(SO_WHAT[finding.verdict]), say("Mind: {what}.", what=series(weak)) if weak else "")
 
 
 def sensitivity_table(finding: Finding) -> Page:

@@ -18,7 +18,7 @@ from icsat_helpers.measurement import FAIR, Instrument, sheets
 from icsat_helpers.sensitivity import SIGNIFICANT
 from icsat_helpers.structure import Fit, cfa
 from icsat_helpers.study import Study
-from icsat_helpers.words import known, listed, message, say, say_each
+from icsat_helpers.words import known, listed, message, period, say, say_each
 
 FEWEST_SHEETS = 100  # in each group; with fewer a shift of half a standard deviation is missed every other time
 CFI_FALL = 0.01  # Cheung & Rensvold 2002
@@ -117,17 +117,22 @@ def _small(group: pd.Series) -> list[str]:
     return sorted(sizes.index[sizes < FEWEST_SHEETS])
 
 
+def _name(group: str) -> str:
+    """A language, a type of associates or a period, as readers call it."""
+    return period(known(group))
+
+
 def said(found: Comparison) -> str:
     """Which comparisons of means are safe, in words."""
     name, what = found.tool.name, say(GROUPS[found.by])
-    small = [known(g) for g, n in zip(found.counts["group"], found.counts["n"], strict=True) if n < FEWEST_SHEETS]
+    small = [_name(g) for g, n in zip(found.counts["group"], found.counts["n"], strict=True) if n < FEWEST_SHEETS]
     few = [say("Too few sheets: {groups}.", groups=", ".join(small))] if small else []
     hidden = int(found.counts["n"].isna().sum())
     few += [say("Hidden to protect small groups: {n}.", n=hidden)] if hidden else []
     if not found.fits:
         told = say("{name}: {groups} cannot be checked: {why}.", name=name, groups=what, why=found.reason)
         return " ".join([told, *few])
-    groups = [known(group) for group in found.groups]
+    groups = [_name(group) for group in found.groups]
     who = say("{first} against {second}", first=groups[0], second=", ".join(groups[1:]))
     who = who if found.by == "associate_type" else listed(groups)
     if found.fits[0].indices.cfi < FAIR["cfi"]:
@@ -195,7 +200,7 @@ def latent_means(found: Sequence[Comparison]) -> Page:
                 rows.append(
                     (
                         comparison.tool.name,
-                        say("{group} less {other}", group=known(group), other=known(first)),
+                        say("{group} less {other}", group=_name(group), other=_name(first)),
                         known(scale),
                         mean,
                         mean - 1.96 * se,

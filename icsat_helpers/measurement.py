@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,11 +18,12 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.scores import APART, TABLE_OF, scales
 from icsat_helpers.structure import Fit, cfa
 from icsat_helpers.study import Study
-from icsat_helpers.words import known, listed, message, number, say, say_each, upper
+from icsat_helpers.words import known, listed, message, say, say_each, spoken, upper
 
 NEARLY_ONE = 0.85  # correlation of two scales from which they hardly say different things (Brown 2015)
 GOOD = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}  # Hu & Bentler 1999
 FAIR = {"cfi": 0.90, "rmsea": 0.08, "srmr": 0.10}
+LONGEST = 44  # letters of a question beside a figure
 SAID = {"internal": message("Internal satisfaction"), "morale": message("Morale")}
 
 
@@ -42,6 +44,8 @@ class Instrument:
     fit : Fit or None
     reason : str
         Why there is no fit.
+    texts : dict of item to str
+        The questions in the language of the report, or in English, or the item's name.
     minimum : int
         Figures about fewer people are not shown.
     """
@@ -54,6 +58,7 @@ class Instrument:
     constant: tuple[str, ...]
     fit: Fit | None
     reason: str
+    texts: dict[str, str]
     minimum: int
 
     @property
@@ -116,9 +121,12 @@ def instrument(study: Study, measure: str) -> Instrument | None:
     except NotEstimable as why:
         reason = str(why)
     kept = {scale: items for scale, items in varying.items() if items}
-    return Instrument(
-        measure, say(SAID[measure]), rows, kept, single, constant, fit, reason, study.settings.minimum_group
-    )
+    texts = {
+        item.name: item.text.get(spoken()) or item.text.get("en") or item.name
+        for item in study.settings.items_of(TABLE_OF[measure])
+    }
+    minimum = study.settings.minimum_group
+    return Instrument(measure, say(SAID[measure]), rows, kept, single, constant, fit, reason, texts, minimum)
 
 
 def measures(study: Study, tool: Instrument) -> list[str]:
@@ -175,7 +183,8 @@ def reliability_said(tool: Instrument, found: Sequence[Metric]) -> str:
             "{name}: with one item, or too few answers, it cannot be checked whether answers hang together.",
             name=tool.name,
         )
-    value = f"{'omega' if metric.name == 'omega_total' else 'alpha'} {number(metric.value)}"
+    kind = message("omega {value}") if metric.name == "omega_total" else message("alpha {value}")
+    value = say(kind, value=metric.value)
     if metric.value >= RELIABLE:
         return say("{name}: a person's answers hang together ({reliability}).", name=tool.name, reliability=value)
     return say(
@@ -199,7 +208,7 @@ def reliability_table(found: Sequence[Metric]) -> Page:
     return listing(rows, head)
 
 
-def item_table(study: Study, tool: Instrument, language: str) -> Page:
+def item_table(tool: Instrument) -> Page:
     """Item by item: text, correlation with the rest of its scale, alpha of the scale without it, loading."""
     import pingouin as pg
 
@@ -213,9 +222,7 @@ def item_table(study: Study, tool: Instrument, language: str) -> Page:
             others = complete.drop(columns=item)
             rest = float(complete[item].corr(others.mean(axis=1)))
             dropped = float(pg.cronbach_alpha(others)[0]) if len(items) > 2 else None
-            text = study.settings.items[item].text
-            said = text.get(language or study.settings.language) or text.get("en") or item
-            rows.append((known(scale), said, rest, dropped, loadings.get(item)))
+            rows.append((known(scale), tool.texts[item], rest, dropped, loadings.get(item)))
     if not rows:
         return paragraphs(
             say(
@@ -304,7 +311,8 @@ def _alike(fit: Fit) -> str:
 def loadings(tool: Instrument, fit: Fit) -> Chart:
     """Standardised loadings with 95% intervals, scale by scale."""
     values, half = fit.loadings[0], 1.96 * fit.loadings_se[0]
-    labels = [f"{item} ({known(scale)})" for scale, items in tool.modelled.items() for item in items]
+    names = [textwrap.shorten(tool.texts[item], LONGEST, placeholder=" …") for item in fit.items]
+    labels = [name.replace("$", r"\$") for name in names]  # not a formula
     low, high = int(np.argmin(values)), int(np.argmax(values))
     return dots(
         pd.DataFrame({"label": labels, "value": values, "low": values - half, "high": values + half}),
@@ -316,9 +324,9 @@ def loadings(tool: Instrument, fit: Fit) -> Chart:
             items=len(values),
             scales=len(fit.scales),
             low=float(values[low]),
-            lowest=fit.items[low],
+            lowest=names[low],
             high=float(values[high]),
-            highest=fit.items[high],
+            highest=names[high],
         ),
     )
 

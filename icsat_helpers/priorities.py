@@ -16,7 +16,7 @@ from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.scores import favourable_share, scales, unit_scores
 from icsat_helpers.shapley import Array
 from icsat_helpers.study import Study
-from icsat_helpers.words import fixed, known, listed, message, places, say, say_each, upper
+from icsat_helpers.words import fixed, known, listed, message, places, say, say_each, series, upper
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,7 +194,7 @@ def priority_map(study: Study, one: Drivers) -> Chart | Page:
             say(text, scale=known(scale), share=share, low=low, high=high, favourable=places(x[j], 0) if told else "")
         )
     alt = say(
-        "What goes with {outcome}, as a share of its differences: {scales}.", outcome=one.name, scales="; ".join(said)
+        "What goes with {outcome}, as a share of its differences: {scales}.", outcome=one.name, scales=series(said)
     )
     return Chart(figure, alt)
 
@@ -267,7 +267,7 @@ def _why(scale: str, proven: list[Priority], lowest: bool) -> str:
         if names:
             parts.append(say(HIGHER[later, len(names) > 1], outcomes=listed(names)))
     share, name = proven[0].favourable, known(scale)
-    said = [say("Improve {scale}: where it is rated higher, {what}.", scale=name, what="; ".join(parts))]
+    said = [say("Improve {scale}: where it is rated higher, {what}.", scale=name, what=series(parts))]
     if not np.isnan(share):
         text = FEWEST if lowest else message("{share}% of its answers are favourable.")
         said.append(say(text, share=fixed(100 * share, 0)))

@@ -16,7 +16,7 @@ from icsat_helpers.periods import PARTS
 from icsat_helpers.scores import person_scores, rating_scores
 from icsat_helpers.servicemap import HIDDEN, Map, hidden_parts
 from icsat_helpers.study import Study
-from icsat_helpers.words import fixed, known, message, period, places, say, say_each
+from icsat_helpers.words import fixed, known, message, period, places, say, say_each, series
 
 SPLIT = ["same", "same_low", "same_high", "who", "who_low", "who_high"]
 
@@ -131,7 +131,7 @@ def goals_page(study: Study, found: Map) -> Page:
         value = "–" if hidden else span(row.value, row.low, row.high)
         lines.append((name, known(row.measure), row.target, value, chance, say(statuses[-1])))
     counts = pd.Series(statuses).value_counts()
-    said = ", ".join(
+    said = series(
         say(COUNTED[status], n=int(counts[status]))
         for status in (goals.MET, goals.MISSED, goals.OPEN, goals.SILENT, HIDDEN)
         if status in counts

@@ -146,7 +146,7 @@ def _markdown(text: str) -> str:
 def _output(output: Any, prefix: str) -> str:
     """Return one output as HTML, or nothing where it has nothing for a reader."""
     if output.output_type == "stream":
-        return f"<pre>{html.escape(output.text)}</pre>" if output.name == "stdout" else ""
+        return f'<pre lang="en">{html.escape(output.text)}</pre>' if output.name == "stdout" else ""
     if output.output_type == "error":
         return f"<pre>{html.escape(output.ename)}</pre>"
     data, metadata = output.data, output.metadata

@@ -17,7 +17,7 @@ from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
 from icsat_helpers.service import RELIABLE, TERMS, Ranking, Served, favourable, provider_means, ranking, served
 from icsat_helpers.study import Study
-from icsat_helpers.words import fixed, message, places, say, say_each, upper
+from icsat_helpers.words import fixed, message, places, say, say_each, series, upper
 
 HIDDEN = message("hidden to protect small groups")
 
@@ -283,7 +283,7 @@ def variance(found: Map) -> Page:
     if model is None or found.hidden is None or found.hidden.total:
         why = found.nothing or (say("Too few people rated.") if model is not None else upper(f"{found.served.reason}."))
         return paragraphs(say("What a score depends on cannot be said. {why}", why=why))
-    said = "; ".join(
+    said = series(
         say("{share}% {part}", share=fixed(100 * share, 0), part=say(PARTS_IN_WORDS[name]))
         for name, share in model.shares.items()
     )

@@ -15,7 +15,7 @@ from icsat_helpers.inference import FEWEST_UNITS, Estimate, jackknife
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.study import Study
 from icsat_helpers.themes import SHOWN, Themes, comments
-from icsat_helpers.words import fixed, message, period, say, say_each
+from icsat_helpers.words import fixed, message, period, say, say_each, series
 
 LANGUAGES = {"en": message("English"), "fr": message("French"), "de": message("German")}
 PRINTABLE = 0x0590  # the figures' font knows Latin, Greek and Cyrillic letters, which stand before it
@@ -236,7 +236,7 @@ def gaps(frame: pd.DataFrame, tongue: str) -> Chart | Page:
     ]
     alt = say(
         "Comments in {language}, points of satisfaction by theme, 95% intervals: {themes}.",
-        language=tongue, themes="; ".join(said[::-1]),
+        language=tongue, themes=series(said[::-1]),
     )  # fmt: skip
     return Chart(figure, alt)
 

@@ -11,14 +11,17 @@ import datetime
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 LANGUAGES = ("en", "fr", "de")
 CATALOGUES = Path(__file__).parent / "locale"
-_spoken = ["en"]
+VARIABLE = "ICSAT_LANGUAGE"
+"""The environment variable that tells a kernel the language of its run, before its notebook has loaded the study."""
+
+_spoken: list[str] = []
 _PERIOD = re.compile(r"(\d{4})([QHM])(\d+)")
 
 
@@ -26,7 +29,7 @@ def speak(language: str) -> None:
     """Say everything from here on in one of `LANGUAGES`; "" for English."""
     if language and language not in LANGUAGES:
         raise ValueError(f"language {language!r}: there are {', '.join(LANGUAGES)}")
-    _spoken[0] = language or "en"
+    _spoken[:] = [language or "en"]
 
 
 @contextlib.contextmanager
@@ -42,7 +45,7 @@ def speaking(language: str) -> Iterator[None]:
 
 def spoken() -> str:
     """Language that is spoken."""
-    return _spoken[0]
+    return _spoken[0] if _spoken else os.environ.get(VARIABLE) or "en"
 
 
 def say(text: str, /, **values: Any) -> str:
@@ -78,11 +81,11 @@ def known(name: str) -> str:
 
 
 def _translated(text: str, strict: bool) -> str:
-    if _spoken[0] == "en" or not text.strip():
+    if spoken() == "en" or not text.strip():
         return text
-    found = catalogue(_spoken[0]).get(text)
+    found = catalogue(spoken()).get(text)
     if found is None and strict:
-        raise KeyError(f"{_spoken[0]}.po has no translation of {text!r}")
+        raise KeyError(f"{spoken()}.po has no translation of {text!r}")
     return text if found is None else found
 
 
@@ -152,7 +155,7 @@ def significant(value: float) -> str:
 
 def local(text: str) -> str:
     """A number written the English way, in the signs of the language."""
-    group, point = _signs(_spoken[0])
+    group, point = _signs(spoken())
     return text.translate({ord(","): group, ord("."): point, ord("-"): "−"})
 
 
@@ -177,7 +180,7 @@ def period(label: str) -> str:
     ('T3 2026', 'mars 2026', '2026')
     """
     found = _PERIOD.fullmatch(label)
-    if found is None or _spoken[0] == "en":
+    if found is None or spoken() == "en":
         return label
     from babel.dates import format_date
 
@@ -185,10 +188,10 @@ def period(label: str) -> str:
     if kind == "H":
         return say("H{part} {year}", part=part, year=str(year))
     month = part if kind == "M" else 3 * part
-    return str(format_date(datetime.date(year, month, 1), {"Q": "QQQ y", "M": "MMMM y"}[kind], locale=_spoken[0]))
+    return str(format_date(datetime.date(year, month, 1), {"Q": "QQQ y", "M": "MMMM y"}[kind], locale=spoken()))
 
 
-def listed(names: Any) -> str:
+def listed(names: Iterable[str]) -> str:
     """Names as a sentence lists them.
 
     Examples
@@ -198,6 +201,17 @@ def listed(names: Any) -> str:
     """
     *first, last = names
     return say("{first} and {last}", first=", ".join(first), last=last) if first else str(last)
+
+
+def series(parts: Iterable[str]) -> str:
+    """Phrases in a row.
+
+    Examples
+    --------
+    >>> series(["one thing", "another"])
+    'one thing; another'
+    """
+    return say("; ").join(parts)
 
 
 def upper(text: str) -> str:

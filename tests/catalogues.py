@@ -36,7 +36,7 @@ NAMES = (
     "shown", "item", "share", "share before", "table", "rule", "column", "rows", "what", "Executive summary",
     "Data health", "Measurement", "Service map", "External customers", "Morale", "Retention", "Productivity",
     "Service profit chain", "Associates", "Drivers", "Programmes", "Voices", "variance share.provider",
-    "variance share.customer", "variance share.relationship", "variance share.person",
+    "variance share.customer", "variance share.relationship", "variance share.person", "en", "fr", "de",
 )  # fmt: skip
 
 

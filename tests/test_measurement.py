@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, real_study
 
 import icsat_helpers as ic
-from icsat_helpers import cli, invariance, measurement
+from icsat_helpers import cli, invariance, measurement, words
 from icsat_helpers.likelihood import moments
 from icsat_helpers.structure import cfa
 
@@ -118,10 +118,11 @@ def test_omega_is_given_only_where_the_model_can_be_read_and_holds_every_item(ex
 
 
 def test_items_are_shown_with_their_text_in_the_reports_language(example):
-    tool = measurement.instrument(example, "morale")
-    page = measurement.item_table(example, tool, "fr").text
+    with words.speaking("fr"):
+        tool = measurement.instrument(example, "morale")
+        page = measurement.item_table(tool).text
     assert "Je suis fier de travailler ici." in page
-    rest = float(re.search(r"fier de travailler ici\. \| (0\.\d+) \| (0\.\d+)", page)[1])
+    rest = float(re.search(r"fier de travailler ici\. \| (0,\d+) \| (0,\d+)", page)[1].replace(",", "."))
     rows = tool.rows[["belonging_1", "belonging_2", "belonging_3"]].dropna()
     assert rest == pytest.approx(np.corrcoef(rows.iloc[:, 0], rows.iloc[:, 1:].mean(axis=1))[0, 1], abs=5e-4)
 
@@ -306,6 +307,6 @@ def test_nothing_about_few_people_is_a_metric(tmp_path):
     tool = measurement.instrument(study, "internal")
     assert tool.reason == "fewer than 5 people answered every item"
     assert {m.of for m in measurement.reliability(tool, "n")} == {"internal.a"}
-    assert "b |" not in measurement.item_table(study, tool, "").text
+    assert "b |" not in measurement.item_table(tool).text
     shown = measurement.describe([dataclasses.replace(tool, rows=tool.rows.iloc[:4])]).text
     assert shown.splitlines()[1] == "Internal satisfaction | 2 | 6 | – | –"
