@@ -18,7 +18,7 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.scores import APART, TABLE_OF, scales
 from icsat_helpers.structure import Fit, cfa
 from icsat_helpers.study import Study
-from icsat_helpers.words import known, listed, message, say, say_each, spoken, upper
+from icsat_helpers.words import known, listed, message, say, say_each, series, spoken, upper
 
 NEARLY_ONE = 0.85  # correlation of two scales from which they hardly say different things (Brown 2015)
 GOOD = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}  # Hu & Bentler 1999
@@ -266,7 +266,7 @@ def structure_said(tool: Instrument) -> str:
     if fit is None or i is None:
         said = say("{name}: whether the items form their scales cannot be checked: {why}.", name=name, why=tool.reason)
     elif fit.problems:
-        said = say("{name}: the factor model cannot be read: {why}.", name=name, why="; ".join(fit.problems))
+        said = say("{name}: the factor model cannot be read: {why}.", name=name, why=series(fit.problems))
     elif i.df == 0:
         said = say("{name}: the items are just enough to describe one scale, too few to test it.", name=name)
     elif _within(tool, GOOD):

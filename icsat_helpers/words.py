@@ -45,7 +45,8 @@ def speaking(language: str) -> Iterator[None]:
 
 def spoken() -> str:
     """Language that is spoken."""
-    return _spoken[0] if _spoken else os.environ.get(VARIABLE) or "en"
+    told = os.environ.get(VARIABLE, "")
+    return _spoken[0] if _spoken else told if told in LANGUAGES else "en"
 
 
 def say(text: str, /, **values: Any) -> str:

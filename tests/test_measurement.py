@@ -134,7 +134,7 @@ def test_what_is_not_in_the_model_is_said(tmp_path):
     assert tool.constant == ("i1", "i4", "i5")
     said = measurement.structure_said(tool)
     assert "a has 2 items, and a single scale needs 3" in said
-    assert "b has one item and is not in the model; everyone gave the same answer to i1" in said
+    assert "B has one item and is not in the model. Everyone gave the same answer to i1." in said
     assert [m.of for m in measurement.reliability(tool, "n")] == ["internal", "internal.a"]
 
 
@@ -255,7 +255,7 @@ def test_soldiers_have_averages_but_no_items(tmp_path):
     assert metrics["icc1", "morale.wellbeing"]["value"] == pytest.approx(0.0434, abs=5e-5)
     assert metrics["icc1", "internal"]["value"] == pytest.approx(0.1270, abs=5e-5)
     assert {name for name, _ in metrics} == {"icc1", "icc2"}
-    assert "leadership has one item and is not in the model" in text
+    assert "Leadership has one item and is not in the model" in text
 
 
 def test_averages_of_others_cannot_be_judged(tmp_path):
@@ -274,7 +274,7 @@ def test_a_poor_study_ends_well_and_says_what_cannot_be_told(tmp_path):
     rows = ratings(people=12, providers=1).assign(customer_unit=lambda d: d["person_id"], i3=4, i4=2)
     metrics, text = run(written(tmp_path / "s", rows), tmp_path / "out")
     assert "no unit has answers of two people" in text
-    assert "everyone gave the same answer to i3" in text
+    assert "Everyone gave the same answer to i3" in text
     assert {name for name, _ in metrics} <= {"cronbach_alpha", "omega_total", "chi2", "cfi", "srmr"}
     assert not re.search(r"\bnan\b|\binf\b", text)
 

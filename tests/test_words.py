@@ -14,7 +14,7 @@ ALIKE = {  # that are the same in the other language
     "fr": {
         "## Provenance", "CFI", "Code", "ICC(1)", "ICC(2)", "ICC(2) {value}", "Pages", "Points", "Programmes", "RMSEA",
         "SRMR", "TLI", "Verdict", "alpha", "association", "communication", "configural", "instrument", "intervention",
-        "programme", "satisfaction", "site", "table", "verdict", "{measure} (table unit_scores)", "{value} points",
+        "programme", "satisfaction", "site", "table", "verdict", "{measure} (table unit_scores)",
     },
     "de": {"ICC(1)", "ICC(2)", "ICC(2) {value}", "CFI", "RMSEA", "SRMR", "TLI", "Code"},
 }  # fmt: skip
