@@ -287,7 +287,7 @@ def with_difference(finding: Finding, found: Difference | None) -> Finding:
     narrow = found.estimate.interval(0.90)
     rows = (
         Row.of("difference from employees", found.estimate),
-        Row(f"difference within {number(found.bound)} either way, two one-sided tests (90% interval)",
+        Row(f"difference within {found.bound:.2g} either way, two one-sided tests (90% interval)",
             found.estimate.value, *narrow, found.p),
     )  # fmt: skip
     size = {"difference": found.estimate.value, "low": low, "high": high}

@@ -44,6 +44,7 @@ def test_no_english_is_left(report):
     assert f'<html lang="{language}">' in page
     seen = seen_at_once(page)
     assert len(seen) > 10_000
+    assert {"fr": "Hypothèse nulle.", "de": "Nullhypothese."}[language] in page  # said before the study is loaded
     for name in names():
         seen = seen.replace(name, "")
     left = [found for found in ENGLISH.finditer(seen) if found[0] not in FOREIGN[language]]
