@@ -54,6 +54,7 @@ _MODULES = (
     "averages",
     "measurement",
     "invariance",
+    "words",
 )
 __all__ = [*_HOME, *_MODULES]
 

@@ -13,6 +13,7 @@ from icsat_helpers.randomisation import arrangements
 from icsat_helpers.scores import scale_scores, unit_scores
 from icsat_helpers.staggered import FEW, Effects, Mask, apart, group_time
 from icsat_helpers.study import Study
+from icsat_helpers.words import say
 
 FEWEST_PERIODS = 2  # after the start, that of the start included: it is seldom a whole one
 ARRANGEMENTS = 20  # with so many or fewer ways to place the starts nothing is unusual
@@ -205,21 +206,24 @@ def shortfall(rollout: Rollout, minimum: int) -> str:
     """Why a programme cannot be judged, or ""; known from who started when and who answered, before any effect."""
     has, treated, controls = np.isfinite(rollout.start), rollout.treated, rollout.controls
     waiting, here = has & (rollout.start > 0), np.isfinite(rollout.outcome).any(axis=1)
-    kind = "provider" if rollout.providers else "unit"
     if not has.any():
-        return f"no {kind} with it has been {'rated' if rollout.providers else 'measured'}"
+        return (
+            say("no provider with it has been rated") if rollout.providers else say("no unit with it has been measured")
+        )
     if not waiting.any():
-        return "it started before the first measured period"
+        return say("it started before the first measured period")
     if young(rollout):
-        return "it has just started"
+        return say("it has just started")
     if rollout.seen_after.max() < FEWEST_PERIODS:
-        return f"no {kind} can be followed from before its start to two periods after it, apart from other programmes"
+        return say("no unit can be followed from before its start to two periods after it, apart from other programmes")
     if not np.isfinite(rollout.effects().after()[0]) or not controls.any():
-        return f"no {kind} without a programme is left to compare with"
+        return say("no unit without a programme is left to compare with")
     if (treated | controls).sum() < FEWEST_UNITS:
-        return f"only {(treated | controls).sum()} {kind}s can be compared; at least {FEWEST_UNITS} are needed"
+        n = int((treated | controls).sum())
+        return say("only {n} units can be compared; at least {needed} are needed", n=n, needed=FEWEST_UNITS)
     if treated.sum() < FEW and arrangements(rollout.start[here]) <= ARRANGEMENTS:
-        return f"{treated.sum()} of {len(rollout.units)} {kind}s with it are too few to be told from chance"
+        n, units = int(treated.sum()), len(rollout.units)
+        return say("{n} of {units} units with it are too few to be told from chance", n=n, units=units)
     if rollout.followed is not None and rollout.followed < minimum:
-        return f"it would describe fewer than {minimum} people"
+        return say("it would describe fewer than {n} people", n=minimum)
     return ""

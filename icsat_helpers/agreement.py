@@ -17,6 +17,7 @@ from icsat_helpers.panel import capped_weights
 from icsat_helpers.scores import APART, ROUNDING, TABLE_OF, UNIT_OF, person_scores, scales
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
 from icsat_helpers.study import Study
+from icsat_helpers.words import places, say
 
 RELIABLE, HALF = 0.70, 0.50  # the usual bar of an average that is used; below a half there is more noise than signal
 AGREED = 0.70  # of rwg (James, Demaree & Wolf 1984)
@@ -72,13 +73,13 @@ def icc(score: pd.Series, unit: pd.Series) -> Icc:
     n, mean = groups.size().to_numpy(dtype=float), groups.mean().to_numpy()
     units, people = len(n), int(n.sum())
     if units < 2:
-        raise NotEstimable("there is one unit only" if units else "nobody answered")
+        raise NotEstimable(say("there is one unit only") if units else say("nobody answered"))
     if people == units:
-        raise NotEstimable("no unit has answers of two people")
+        raise NotEstimable(say("no unit has answers of two people"))
     within = float(((score - groups.transform("mean")) ** 2).sum()) / (people - units)
     between = float(n @ (mean - score.mean()) ** 2) / (units - 1)
     if within <= ROUNDING**2:
-        raise NotEstimable("people of a unit all say the same")
+        raise NotEstimable(say("people of a unit all say the same"))
     size, f = people / units, between / within
     upper, lower = (float(x) for x in stats.f.ppf([0.975, 0.025], units - 1, people - units))
     one, one_low, one_high = ((x - 1) / (x - 1 + size) for x in (f, f / upper, f / lower))
@@ -136,20 +137,20 @@ def agreement(study: Study, measure: str) -> tuple[pd.DataFrame, int]:
     table = study.table(TABLE_OF[kind]) if names else pd.DataFrame({"t": []})
     rows = table[table["t"] == study.t]
     if not len(rows):
-        raise NotEstimable("there are no answers of persons")
+        raise NotEstimable(say("there are no answers of persons"))
     settings = study.settings
     points = np.array([settings.items[name].maximum - settings.items[name].minimum for name in names])
     step = (settings.maximum - settings.minimum) / points
     answers = rows[names].to_numpy(dtype=float)
     steps = (answers - settings.minimum) / step
     if (np.abs(steps - np.round(steps)) > 1e-6).any():
-        raise NotEstimable("answers are no whole points: there is no chance to compare a mean of items with")
+        raise NotEstimable(say("answers are no whole points: there is no chance to compare a mean of items with"))
     cell = rows[UNIT_OF[kind]].astype(str)
     cell = cell + "\n" + rows["provider_unit"].astype(str) if kind == "internal" else cell
     cells = rwg(answers, cell, ((points + 1) ** 2 - 1) / 12 * step**2)
     cells = cells[cells["n"] >= SMALLEST_CELL].reset_index(drop=True)
     if cells.empty:
-        raise NotEstimable(f"no group has {SMALLEST_CELL} complete answers")
+        raise NotEstimable(say("no group has {n} complete answers", n=SMALLEST_CELL))
     behind = np.isfinite(answers).all(axis=1) & cell.isin(cells["group"]).to_numpy()
     return cells, int(rows["person_id"][behind].nunique())
 
@@ -164,10 +165,10 @@ def reliability_of_change(study: Study, measure: str) -> float:
     """
     answers = person_scores(study, measure)
     if answers["t"].nunique() < 2:
-        raise NotEstimable("there is one period only")
+        raise NotEstimable(say("there is one period only"))
     answers = answers[answers.groupby("unit")["person"].transform("nunique") > 1]
     if answers.empty:
-        raise NotEstimable("no unit has answers of two people")
+        raise NotEstimable(say("no unit has answers of two people"))
     halves = split_half_means(answers)
     halves = halves.assign(weight=capped_weights(halves["n"]))
     return slope(halves, "half_a", ("half_a", "half_b"), weights="weight").reliability
@@ -213,12 +214,19 @@ class Averaging:
         if self.people < self.minimum or self.icc is None:
             return ()
         one, two, agreed = self.icc.icc1, self.icc.icc2, self.agreed
-        share = f"ICC(1) {one:.2f}: the share of differences between people that lies between units"
-        usual = f"ICC(2) {two:.2f}; {RELIABLE:.2f} is the usual bar for a unit's average"
+        share = say(
+            "ICC(1) {value}: the share of differences between people that lies between units", value=places(one, 2)
+        )
+        usual = say(
+            "ICC(2) {value}; {bar} is the usual bar for a unit's average", value=places(two, 2), bar=places(RELIABLE, 2)
+        )
         rows = [Check("units_differ", self.icc.p < SIGNIFICANT, share)]
         rows.append(Check("reliable_averages", two >= RELIABLE, usual))
         if agreed is not None:
-            detail = f"median rwg(j) {agreed:.2f}; from {AGREED:.2f} on people of a unit agree"
+            detail = say(
+                "median rwg(j) {value}; from {bar} on people of a unit agree",
+                value=places(agreed, 2), bar=places(AGREED, 2),
+            )  # fmt: skip
             rows.append(Check("people_agree", agreed >= AGREED, detail))
         return tuple(rows)
 

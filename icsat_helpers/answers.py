@@ -13,6 +13,7 @@ from icsat_helpers.labels import FIVE_POINTS
 from icsat_helpers.schemas import MERGED_ON, TABLES, kinds
 from icsat_helpers.settings import Item, Settings, fold
 from icsat_helpers.sources import TEXT
+from icsat_helpers.words import message
 
 READ, LABEL, MISSING, OUT_OF_RANGE, UNKNOWN = range(5)
 """How one answer was read: as the number it is, as a label, as no answer, or not at all."""
@@ -87,8 +88,12 @@ def _straight(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) 
     same = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1) < 1e-9
     straight = same & both & (given.sum(axis=1) >= _STRAIGHT_ITEMS)
     drop = draft.settings.straight_lines == "drop"
-    what = f"rows of one answer to {_STRAIGHT_ITEMS} or more items, one of them reversed, "
-    draft.count(table, "straight_lines", "", straight.sum(), what + ("dropped" if drop else "kept"))
+    what = (
+        message("rows of one answer to 5 or more items, one of them reversed, dropped")
+        if drop
+        else message("rows of one answer to 5 or more items, one of them reversed, kept")
+    )
+    draft.count(table, "straight_lines", "", straight.sum(), what)
     return frame[~straight] if drop else frame
 
 
@@ -99,7 +104,9 @@ def _named(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) -> 
     frame = frame.assign(linked=frame["person_id"].notna())
     alone = in_order(table, frame[~frame["linked"]], [item.name for item in items]).index
     frame.loc[alone, "person_id"] = [f"row-{table}-{i}" for i in range(1, len(alone) + 1)]
-    draft.count(table, "no_person", "person_id", len(alone), "each row without person_id is a person of its own")
+    draft.count(
+        table, "no_person", "person_id", len(alone), message("each row without person_id is a person of its own")
+    )
     return frame
 
 
@@ -116,9 +123,9 @@ def _merged(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) ->
     left = left.sort_values(list(left))
     how = dict.fromkeys(left.columns.difference(keys), "first") | dict.fromkeys([item.name for item in items], "mean")
     one = left.groupby(keys, as_index=False).agg(how)
-    what = "rows dropped, for a later answer of the same person stands"
+    what = message("rows dropped, for a later answer of the same person stands")
     draft.count(table, "duplicates", ", ".join(keys), len(some) - len(left), what)
-    what = "rows merged into the mean of the same person's answers, for none is the latest"
+    what = message("rows merged into the mean of the same person's answers, for none is the latest")
     draft.count(table, "duplicates", ", ".join(keys), len(left) - len(one), what)
     return pd.concat([frame[~twice], one[list(frame)]])
 

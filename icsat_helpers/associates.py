@@ -15,6 +15,7 @@ from icsat_helpers.panel import Panel, unit_panel
 from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import person_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import known, say
 
 KINDS = ("employee", "supplier", "contractor", "distributor")
 ANSWERED = ("service_ratings", "morale")
@@ -130,9 +131,9 @@ def describe(study: Study, measure: str = "internal", note: str = "") -> Page:
     """Levels as a table; `note` says where answers of different associates do not mean the same."""
     table = levels(study, measure, study.settings.minimum_group)
     if table.empty:
-        return paragraphs("In the reported period nobody answered whose kind of work is known.")
-    shown = of_frame(table.drop(columns="step"))
-    under = paragraphs("Intervals are over people: what others of the same kind might have said.", note)
+        return paragraphs(say("In the reported period nobody answered whose kind of work is known."))
+    shown = of_frame(table.drop(columns="step").assign(kind=[known(kind) for kind in table["kind"]]))
+    under = paragraphs(say("Intervals are over people: what others of the same kind might have said."), note)
     return Page(shown.html + under.html, f"{shown.text}\n\n{under.text}", (statements(study, table, measure),))
 
 
@@ -146,9 +147,9 @@ def statements(study: Study, table: pd.DataFrame, measure: str) -> Statements:
     scores = person_scores(study, measure)
     now = scores.loc[scores["t"] == study.t, "person"]
     kinds = study.table("people").reindex(columns=["person_id", "associate_type"]).dropna()
-    known = now.isin(kinds["person_id"]).all()
+    everybody = now.isin(kinds["person_id"]).all()
     whole = place.format("people")
-    sums = ((whole, tuple(groups)),) if known else ()
-    groups |= {whole: (now.nunique(), None, 1)} if known else {}
+    sums = ((whole, tuple(groups)),) if everybody else ()
+    groups |= {whole: (now.nunique(), None, 1)} if everybody else {}
     scale = (study.settings.minimum, study.settings.maximum)
     return Statements(*scale, groups, sums, half=ROUNDING + table["step"].max() / 2)

@@ -11,9 +11,9 @@ from icsat_helpers.charts import Chart, dots
 from icsat_helpers.evidence import Metric
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.sensitivity import SIGNIFICANT
-from icsat_helpers.words import number
+from icsat_helpers.words import known, message, number, places, say, say_each, series
 
-NOT_TOLD = "There are no answers of persons: how alike people of a unit are cannot be told."
+NOT_TOLD = message("There are no answers of persons: how alike people of a unit are cannot be told.")
 
 
 def table(found: Sequence[Averaging]) -> Page:
@@ -23,10 +23,10 @@ def table(found: Sequence[Averaging]) -> Page:
         if each.icc is not None and each.people >= each.minimum:
             i = each.icc
             ones, twos = (i.icc1, i.icc1_low, i.icc1_high), (i.icc2, i.icc2_low, i.icc2_high)
-            rows.append((each.measure, each.people, i.units, *ones, *twos, each.change))
+            rows.append((known(each.measure), each.people, i.units, *ones, *twos, each.change))
     if not rows:
-        return paragraphs(NOT_TOLD if not found else "Too little is known to tell units apart.")
-    head = ("of", "people", "units", "ICC(1)", "from", "to", "ICC(2)", "from", "to", "reliability of change")
+        return paragraphs(say(NOT_TOLD) if not found else say("Too little is known to tell units apart."))
+    head = say_each("of", "people", "units", "ICC(1)", "from", "to", "ICC(2)", "from", "to", "reliability of change")
     return listing(rows, head)
 
 
@@ -36,48 +36,78 @@ def spread(found: Sequence[Averaging]) -> Chart | Page:
     for each in found:
         if each.cells is not None and len(cells := each.cells[0][each.cells[0]["n"] >= each.minimum]):
             low, middle, high = cells["rwg"].quantile([0.25, 0.5, 0.75])
-            rows.append((f"{each.measure} ({len(cells)} groups)", middle, low, high))
-            said.append(f"{each.measure} {number(middle)}")
+            label = say("{measure} ({n} groups)", measure=known(each.measure), n=len(cells))
+            rows.append((label, middle, low, high))
+            said.append(f"{known(each.measure)} {number(middle)}")
     if not rows:
-        reasons = {each.reasons.get("cells", "groups are too small to be shown") for each in found}
-        return paragraphs(f"Agreement cannot be told: {'; '.join(sorted(reasons))}." if found else NOT_TOLD)
-    title = "Agreement rwg(j): the middle half of groups, and the median"
-    alt = f"Median agreement rwg(j) of people in a group, 1 where all say the same: {', '.join(said)}."
-    return dots(
-        pd.DataFrame(rows, columns=["label", "value", "low", "high"]), title, f"{alt} From {AGREED:.2f} people agree."
-    )
+        reasons = {each.reasons.get("cells") or say("groups are too small to be shown") for each in found}
+        why = series(sorted(reasons))
+        return paragraphs(say("Agreement cannot be told: {why}.", why=why) if found else say(NOT_TOLD))
+    alt = say(
+        "Median agreement rwg(j) of people in a group, 1 where all say the same: {groups}. From {bar} people agree.",
+        groups=series(said), bar=places(AGREED, 2),
+    )  # fmt: skip
+    title = say("Agreement rwg(j): the middle half of groups, and the median")
+    return dots(pd.DataFrame(rows, columns=["label", "value", "low", "high"]), title, alt)
 
 
 def answer(found: Averaging, name: str) -> str:
     """Whether answers may be averaged to units, in words. `name`: what the measure is called in a sentence."""
     if found.icc is None:
-        return f"{name}: whether answers may be averaged to units cannot be told: {found.reasons['icc']}."
+        why = found.reasons["icc"]
+        return say("{name}: whether answers may be averaged to units cannot be told: {why}.", name=name, why=why)
     if found.people < found.minimum:
-        return f"{name}: too few people answered to say anything about unit averages."
-    two = f"ICC(2) {number(found.icc.icc2)}" if found.icc.icc2 >= 0 else "ICC(2) below 0"
+        return say("{name}: too few people answered to say anything about unit averages.", name=name)
+    two = say("ICC(2) below 0") if found.icc.icc2 < 0 else say("ICC(2) {value}", value=found.icc.icc2)
+    values = {"name": name, "reliability": two}
     if found.icc.p >= SIGNIFICANT:
-        said = f"{name}: units cannot be told apart by their averages ({two}). Do not compare them."
+        said = [
+            say("{name}: units cannot be told apart by their averages ({reliability}). Do not compare them.", **values)
+        ]
     elif found.icc.icc2 >= RELIABLE:
-        said = f"{name}: yes, answers may be averaged to units, and the averages are reliable ({two})."
+        said = [
+            say(
+                "{name}: yes, answers may be averaged to units, and the averages are reliable ({reliability}).",
+                **values,
+            )
+        ]
     elif found.icc.icc2 >= HALF:
-        said = f"{name}: yes, answers may be averaged to units, but read a single unit's average with care ({two})."
+        said = [
+            say(
+                "{name}: yes, answers may be averaged to units, but read a single unit's average with care "
+                "({reliability}).",
+                **values,
+            )
+        ]
     else:
-        said = (
-            f"{name}: more than half of what sets unit averages apart is chance ({two}). Do not compare single units."
-        )
+        said = [
+            say(
+                "{name}: more than half of what sets unit averages apart is chance ({reliability}). Do not compare "
+                "single units.",
+                **values,
+            )
+        ]
     if found.agreed is not None:
-        agree = "agree" if found.agreed >= AGREED else "do not agree well"
-        said += f" People of a unit {agree} (median rwg(j) {number(found.agreed)})."
+        agree = (
+            message("People of a unit agree (median rwg(j) {value}).")
+            if found.agreed >= AGREED
+            else message("People of a unit do not agree well (median rwg(j) {value}).")
+        )
+        said.append(say(agree, value=found.agreed))
     if found.change is not None:
-        noise = "more than noise" if found.change >= HALF else "mostly noise"
-        said += f" A unit's change from one period to the next is {noise} (reliability {number(found.change)})."
-    return said
+        noise = (
+            message("A unit's change from one period to the next is more than noise (reliability {value}).")
+            if found.change >= HALF
+            else message("A unit's change from one period to the next is mostly noise (reliability {value}).")
+        )
+        said.append(say(noise, value=found.change))
+    return " ".join(said)
 
 
 def advice(found: Sequence[Averaging], names: Mapping[str, str], *others: str) -> Page:
     """Whether the measures in `names` may be averaged, and what else is to be minded."""
-    said = [answer(each, names[each.measure]) for each in found if each.measure in names]
-    unknown = "Ask who computed the averages how alike people of a unit answered; until then nobody can tell."
+    said = [answer(each, say(names[each.measure])) for each in found if each.measure in names]
+    unknown = say("Ask who computed the averages how alike people of a unit answered; until then nobody can tell.")
     return paragraphs(*(said or [unknown]), *others)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
-from icsat_helpers import cache, fingerprints, paper, plans, records, release, results, workers
+from icsat_helpers import cache, fingerprints, paper, plans, records, release, results, words, workers
 from icsat_helpers.execution import without_paths
 from icsat_helpers.parameters import Notebook, RequestError
 from icsat_helpers.plans import SUMMARY, Plan, Request
@@ -275,8 +275,13 @@ def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str]) -> 
     nodes = {name: records.node(plan, known[name]) for name in good}
     _audit(plan, nodes.values())
     # In the order of their names the summary, number 00, is the first to be read.
-    pages = [publish.render(name, nodes[name]) if name in nodes else publish.missing(name) for name in sorted(known)]
-    study, place = plan.identity["study"], " · ".join(filter(None, [plan.identity["period"], plan.identity["site"]]))
+    pages = [
+        publish.render(name, nodes[name], plan.language) if name in nodes else publish.missing(name, plan.language)
+        for name in sorted(known)
+    ]
+    with words.speaking(plan.language):
+        period = words.period(plan.identity["period"])
+    study, place = plan.identity["study"], " · ".join(filter(None, [period, plan.identity["site"]]))
     for page in (page for page in pages if page.name in nodes):
         _put(plan, f"{page.name}.ipynb", nbformat.writes(nodes[page.name]) + "\n")
         alone = publish.document([page], title=page.title, subtitle=f"{study} · {place}", language=plan.language)

@@ -10,14 +10,14 @@ import pandas as pd
 from icsat_helpers.charts import BLUE, INK, SOFT, Chart, _axes
 from icsat_helpers.claims import Hypothesis, chain_reason
 from icsat_helpers.equations import Chain, chain
-from icsat_helpers.evidence import Finding, conclude, not_estimable, sentence
+from icsat_helpers.evidence import AS_THEY_ARE, HALVES, LEFT_OUT, Finding, conclude, not_estimable, sentence
 from icsat_helpers.inference import WEAK_F, NotEstimable
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import unit_panel
 from icsat_helpers.scores import TABLE_OF, person_scores
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row, checks, left_out
 from icsat_helpers.study import Study
-from icsat_helpers.words import number
+from icsat_helpers.words import message, number, places, say, say_each
 
 ORDER = ("internal", "morale", "external")
 
@@ -68,10 +68,11 @@ def describe(found: Tested) -> Page:
     """What a chain is made from, or why there is none."""
     main = found.chain
     if main is None:
-        return paragraphs(f"This study cannot answer it: {found.reason}.")
-    said = [("units with all three measures", main.first.n_units), ("periods", main.n_periods)]
-    said += [("units x periods, first step", main.first.n_rows), ("units x periods, second step", main.second.n_rows)]
-    return listing(said, ("what", "n"))
+        return paragraphs(say("This study cannot answer it: {reason}.", reason=found.reason))
+    said = [(say("units with all three measures"), main.first.n_units), (say("periods"), main.n_periods)]
+    said += [(say("units x periods, first step"), main.first.n_rows)]
+    said += [(say("units x periods, second step"), main.second.n_rows)]
+    return listing(said, say_each("what", "n"))
 
 
 def step_checks(found: Tested) -> tuple[Check, ...]:
@@ -91,18 +92,20 @@ def rows(study: Study, found: Tested) -> tuple[Row, ...]:
         return ()
     share = main.share
     first = [
-        Row.of("first step: morale on satisfaction", main.first.estimate),
-        Row.of("second step: external score on morale, satisfaction held", main.second.estimate),
-        Row.of("external score on satisfaction, morale held", main.second.beside[0]),
-        Row.of("both ways together, for a point that stays", main.total),
-        *([Row.of("share of both that travels through morale", share)] if share is not None else []),
-        Row("units drawn again, percentile interval", main.product.value, *main.drawn(), None),
+        Row.of(message("first step: morale on satisfaction"), main.first.estimate),
+        Row.of(message("second step: external score on morale, satisfaction held"), main.second.estimate),
+        Row.of(message("external score on satisfaction, morale held"), main.second.beside[0]),
+        Row.of(message("both ways together, for a point that stays"), main.total),
+        *([Row.of(message("share of both that travels through morale"), share)] if share is not None else []),
+        Row(message("units drawn again, percentile interval"), main.product.value, *main.drawn(), None),
     ]
     if main.instrumented:
-        first.append(_product("unit averages as they are (not freed of noise)", chain(study, ORDER, halved=False)))
+        first.append(
+            _product(message("unit averages as they are (not freed of noise)"), chain(study, ORDER, halved=False))
+        )
     back = _strongest(study, ORDER[::-1])
     if back.chain is not None:
-        first.append(_product("reversed order: external score, then morale, then satisfaction", back.chain))
+        first.append(_product(message("reversed order: external score, then morale, then satisfaction"), back.chain))
     return (*first, left_out(main.product))
 
 
@@ -113,7 +116,11 @@ def _product(name: str, fitted: Chain) -> Row:
 def reversed_check(found: tuple[Row, ...]) -> tuple[Check, ...]:
     """Whether the chain also runs backwards: then what comes first is not known."""
     return tuple(
-        Check("reversed_order", row.p >= SIGNIFICANT, f"the chain also runs backwards with p = {row.p:.3f}")
+        Check(
+            "reversed_order",
+            row.p >= SIGNIFICANT,
+            say("the chain also runs backwards with p = {p}", p=places(row.p, 3)),
+        )
         for row in found
         if row.name.startswith("reversed order") and row.p is not None
     )
@@ -127,21 +134,30 @@ def finding(
     if main is None:
         return not_estimable(claim, found.reason)
     people = pd.concat([person_scores(study, name)["person"] for name in TABLE_OF]).nunique()
-    how = "halves of the people instrument each other" if main.instrumented else "unit averages as they are"
+    how = HALVES if main.instrumented else AS_THEY_ARE
     wrong = max(main.first.estimate.value, main.second.estimate.value) < 0  # two harms make no benefit
     warnings = _warnings(study, main)
-    reported = "self-reported " if "same_source" in warnings else ""
-    words = (f"One point more internal satisfaction, by way of {reported}morale,", "points more external satisfaction")
+    more = (
+        say("One point more internal satisfaction, by way of self-reported morale,")
+        if "same_source" in warnings
+        else say("One point more internal satisfaction, by way of morale,")
+    )
+    words = (more, say("{value} points more external satisfaction"))
     made = conclude(
         claim, main.product, p=1.0 if wrong else main.p, rung="precedence", sd_ratio=main.first.sd_x / main.second.sd_y,
         n_units=main.first.n_units, n_rows=main.second.n_rows, n_periods=main.n_periods, n_people=people or None,
         words=words,
-        method=f"Morale on satisfaction a period before, times external score on morale with satisfaction held; unit "
-        f"and period effects; {how}. p of the weaker step. Left out one unit at a time.",
+        method=f"{CHAIN} {how} {LEFT_OUT['unit']}",
         sensitivity=sensitivity, checks=checks, warnings=warnings,
     )  # fmt: skip
     # Noise in the satisfaction that is held can also inflate the second step, so that no "at least" is earned.
     return replace(made, sentence=sentence(replace(made, warnings=()), words, number))
+
+
+CHAIN = message(
+    "Morale on satisfaction a period before, times external score on morale with satisfaction held; unit and period "
+    "effects; p of the weaker step."
+)
 
 
 def _warnings(study: Study, main: Chain) -> tuple[str, ...]:
@@ -154,9 +170,9 @@ def _warnings(study: Study, main: Chain) -> tuple[str, ...]:
 
 
 BOXES = {
-    "Internal\nsatisfaction": (0.0, 0.0),
-    "Morale\none period later": (1.0, 1.0),
-    "External score\nafter that": (2.0, 0.0),
+    message("Internal\nsatisfaction"): (0.0, 0.0),
+    message("Morale\none period later"): (1.0, 1.0),
+    message("External score\nafter that"): (2.0, 0.0),
 }
 
 
@@ -174,16 +190,22 @@ def paths(main: Chain) -> Chart:
         style = {"arrowstyle": "-|>", "mutation_scale": 18, "shrinkA": 42, "shrinkB": 42}
         axes.annotate("", (u, v), (x, y), arrowprops=style | how)
         low, high = slope_.interval()
-        text = f"{number(slope_.value)}\n({number(low)} to {number(high)})"
+        text = say("{value}\n({low} to {high})", value=slope_.value, low=low, high=high)
         side = {(0, 1): "right", (1, 2): "left"}.get((begin, end), "center")
         axes.text((x + u) / 2 + {"right": -0.12, "left": 0.12}.get(side, 0), (y + v) / 2 + (0.05 if y != v else -0.1),
                   text, ha=side, va="bottom" if y != v else "top", color=INK)  # fmt: skip
     for name, (x, y) in BOXES.items():
-        axes.text(x, y, name, ha="center", va="center", bbox={"boxstyle": "round,pad=0.5", "fc": "white", "ec": SOFT})
-    words = ("Morale for a point of satisfaction", "external score for a point of morale",
-             "external score for a point of satisfaction that does not pass through morale")  # fmt: skip
-    said = [
-        f"{word} {number(each.value)} ({number(each.interval()[0])} to {number(each.interval()[1])})"
-        for word, (_, _, each) in zip(words, arrows, strict=True)
-    ]
-    return Chart(figure, f"{'; '.join(said)}. A dashed arrow is not told from zero. Points, with 95% intervals.")
+        axes.text(
+            x, y, say(name), ha="center", va="center", bbox={"boxstyle": "round,pad=0.5", "fc": "white", "ec": SOFT}
+        )
+    values: dict[str, float] = {}
+    for name, (_, _, each) in zip(("a", "b", "c"), arrows, strict=True):
+        low, high = each.interval()
+        values |= {name: each.value, f"{name}_low": low, f"{name}_high": high}
+    alt = say(
+        "Morale for a point of satisfaction {a} ({a_low} to {a_high}); external score for a point of morale {b} "
+        "({b_low} to {b_high}); external score for a point of satisfaction that does not pass through morale {c} "
+        "({c_low} to {c_high}). A dashed arrow is not told from zero. Points, with 95% intervals.",
+        **values,
+    )
+    return Chart(figure, alt)

@@ -17,7 +17,7 @@ from icsat_helpers.health import invited, rounding
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.scores import TABLE_OF, favourable_answers, person_scores, unit_scores
 from icsat_helpers.study import Study, StudyError
-from icsat_helpers.words import number
+from icsat_helpers.words import known, number, say, series
 
 SAME = 0.005  # of a threshold: findings hold six digits, so smaller differences are rounding
 
@@ -105,31 +105,42 @@ def revised(study: Study, recorded: dict[str, str]) -> list[str] | None:
 def told(finding: dict[str, Any], before: dict[str, Any] | None, tables: list[str] | None) -> str:
     """What changed in a finding since the period before, and why, in words."""
     if before is None:
-        return "No earlier report."
+        return say("No earlier report.")
     same = ("verdict", "rung", "estimate", "n_rows", "reason")
     if all(before.get(key) == finding.get(key) for key in same):
-        return "Unchanged."
-    was = CERTAINTY[before["verdict"]].lower()
-    said = "Verdict unchanged" if before["verdict"] == finding["verdict"] else f"Was: {was}"
-    say = percent_change if "log " in before.get("unit", "") else number
-    size = f" (estimate {say(before['estimate'])} then)" if before.get("estimate") is not None else ""
-    return f"{said}{size}. Why: {'; '.join(_reasons(finding, before, tables))}."
+        return say("Unchanged.")
+    why = series(_reasons(finding, before, tables))
+    was, same_verdict = say(CERTAINTY[before["verdict"]]), before["verdict"] == finding["verdict"]
+    if before.get("estimate") is None:
+        return (
+            say("Verdict unchanged. Why: {why}.", why=why)
+            if same_verdict
+            else say("Was: {verdict}. Why: {why}.", verdict=was, why=why)
+        )
+    size = (percent_change if "log " in before.get("unit", "") else number)(before["estimate"])
+    if same_verdict:
+        return say("Verdict unchanged (estimate {size} then). Why: {why}.", size=size, why=why)
+    return say("Was: {verdict} (estimate {size} then). Why: {why}.", verdict=was, size=size, why=why)
 
 
 def _reasons(finding: dict[str, Any], before: dict[str, Any], tables: list[str] | None) -> list[str]:
-    why = ["new data"]
+    why = [say("new data")]
     if tables:
-        why.append(f"revised data ({', '.join(tables)})".replace("_", " "))
+        why.append(say("revised data ({tables})", tables=", ".join(known(name.replace("_", " ")) for name in tables)))
     was, now = _threshold(before), _threshold(finding)
     if was and now and all(abs(a - b) > SAME * a for a, b in zip(was, now, strict=True)):
         why.append(
-            f"changed threshold (what matters begins at {number(now[1])} standard deviations, was {number(was[1])})"
+            say(
+                "changed threshold (what matters begins at {now} standard deviations, was {was})",
+                now=now[1],
+                was=was[1],
+            )
         )
     was_m, m = _family(before), _family(finding)
     if was_m and m and was_m != m:
-        why.append(f"changed threshold (p corrected for {m} claims, was {was_m})")
+        why.append(say("changed threshold (p corrected for {now} claims, was {was})", now=m, was=was_m))
     if (before.get("rung"), before.get("method")) != (finding.get("rung"), finding.get("method")):
-        why.append("another method")
+        why.append(say("another method"))
     return why
 
 

@@ -19,7 +19,7 @@ from icsat_helpers.inference import Slope, pair
 from icsat_helpers.listing import Page, listing
 from icsat_helpers.release import Statements, travelling
 from icsat_helpers.risk import Incidence
-from icsat_helpers.words import fixed, number, say
+from icsat_helpers.words import fixed, local, message, places, say, say_each, series, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,10 +45,10 @@ _DPI = 200  # of what is drawn as dots
 TYPEFACES = (
     "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"  # none is wider than the first, which is measured
 )
-NOT_TESTED = "Not tested"
+NOT_TESTED = message("Not tested")
 PERIODS = {
-    "quarter": "quarters", "half": "half-years", "year": "years",
-    "month": "months",
+    "quarter": message("quarters"), "half": message("half-years"), "year": message("years"),
+    "month": message("months"),
 }  # fmt: skip
 
 
@@ -78,7 +78,9 @@ class Chart:
         image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
         behind = ""
         if self.table is not None:
-            behind = f"<details class='numbers'><summary>The numbers</summary>{self.table.html}</details>"
+            behind = (
+                f"<details class='numbers'><summary>{escape(say('The numbers'))}</summary>{self.table.html}</details>"
+            )
         wide = " class='wide'" if self.figure.get_figwidth() > WIDTH else ""
         return {
             "text/html": f"<figure{wide}>{image}<figcaption>{escape(self.alt)}</figcaption></figure>{behind}",
@@ -100,7 +102,21 @@ def _axes(width: float = WIDTH, height: float = 4.2) -> tuple[Figure, Axes]:
     with rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
+    if spoken() != "en":
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(_ticks())
     return figure, axes
+
+
+def _ticks() -> Any:
+    """Numbers at an axis, in the language of the report."""
+    from matplotlib.ticker import ScalarFormatter
+
+    class Ticks(ScalarFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return local(super().__call__(x, pos))
+
+    return Ticks()
 
 
 def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: str, minimum: int = 5) -> Chart:
@@ -128,31 +144,30 @@ def relation(design: Design, main: Slope, plain: Slope, x_label: str, y_label: s
         span, np.minimum(low * span, high * span), np.maximum(low * span, high * span), color=BLUE, alpha=0.14
     )
     axes.plot(span, main.estimate.value * span, color=BLUE, linewidth=2)
-    name = "corrected" if design.instrumented else "slope"
-    axes.annotate(_line(name, main), (span[-1], main.estimate.value * span[-1]),
+    line = message("corrected: {slope}") if design.instrumented else message("slope: {slope}")
+    axes.annotate(say(line, slope=main.estimate.value), (span[-1], main.estimate.value * span[-1]),
                   xytext=(6, 0), textcoords="offset points", color=BLUE, va="center")  # fmt: skip
     axes.margins(x=0.04)
     if design.instrumented:
         axes.plot(span, plain.estimate.value * span, color=ORANGE, linewidth=1.5, linestyle="--")
-        axes.annotate(_line("plain", plain), (span[-1], plain.estimate.value * span[-1]), xytext=(6, -9),
-                      textcoords="offset points", color=ORANGE, va="center")  # fmt: skip
-    net = "{label}, net of unit and period" if design.fixed_effects else "{label}, from the mean"
+        axes.annotate(
+            say("plain: {slope}", slope=plain.estimate.value), (span[-1], plain.estimate.value * span[-1]),
+            xytext=(6, -9), textcoords="offset points", color=ORANGE, va="center",
+        )  # fmt: skip
+    net = message("{label}, net of unit and period") if design.fixed_effects else message("{label}, from the mean")
     axes.set(xlabel=say(net, label=x_label), ylabel=say(net, label=y_label))
-    plain_words = say(" The plain slope on unit averages as they are is {plain}.", plain=plain.estimate.value)
+    said = [
+        say("{y} against {x}: slope {slope}, 95% interval {low} to {high}, {units} units.", y=y_label,
+            x=_small(x_label), slope=main.estimate.value, low=low, high=high, units=main.n_units),
+        say("The plain slope on unit averages as they are is {plain}.", plain=plain.estimate.value)
+        if design.instrumented else "",
+        say("Each dot averages several unit-periods."),
+    ]  # fmt: skip
     return Chart(
         figure,
-        say(
-            "{y} against {x}: slope {slope}, 95% interval {low} to {high}, {units} units.{plain} "
-            "Each dot averages several unit-periods.",
-            y=y_label, x=_small(x_label), slope=main.estimate.value, low=low, high=high, units=main.n_units,
-            plain=plain_words if design.instrumented else "",
-        ),
-        listing(zip(middle, mean, 1.96 * sem, strict=True), (x_label, y_label, "plus or minus")),
-    )  # fmt: skip
-
-
-def _line(name: str, slope: Slope) -> str:
-    return f"{name}: {number(slope.estimate.value)}"
+        " ".join(filter(None, said)),
+        listing(zip(middle, mean, 1.96 * sem, strict=True), (x_label, y_label, say("plus or minus"))),
+    )
 
 
 def _small(label: str) -> str:
@@ -177,22 +192,24 @@ def staying(groups: dict[str, Incidence], frequency: str, by_choice: bool) -> Ch
         kept, low, high = 100 * (1 - group.share), 100 * (1 - group.high), 100 * (1 - group.low)
         axes.fill_between(k, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(k, kept, color=colour, linewidth=2)
-        axes.annotate(name, (k[-1], kept[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center")
+        axes.annotate(
+            say(name), (k[-1], kept[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center"
+        )
         numbers = dict(zip(("kept", "low", "high"), (fixed(x[-1], 0) for x in (kept, low, high)), strict=True))
-        said.append(say("{group} {kept} of 100 ({low} to {high})", group=name, **numbers))
-        rows += [(name, int(i), *(round(float(x[i]), 1) for x in (kept, low, high))) for i in k]
-    stayed = "Not left by choice, of 100 people" if by_choice else "Not left, of 100 people"
-    periods, horizon = PERIODS[frequency], len(next(iter(groups.values())).share) - 1
+        said.append(say("{group} {kept} of 100 ({low} to {high})", group=say(name), **numbers))
+        rows += [(say(name), int(i), *(round(float(x[i]), 1) for x in (kept, low, high))) for i in k]
+    stayed = say("Not left by choice, of 100 people") if by_choice else say("Not left, of 100 people")
+    periods, horizon = say(PERIODS[frequency]), len(next(iter(groups.values())).share) - 1
     axes.set(xlabel=say("After an answer, in {periods}", periods=periods), ylabel=stayed)
     axes.set_xlim(0, None)
     alt = (
         say("People who had not left by choice {n} {periods} after answering: {groups}.", n=horizon, periods=periods,
-            groups="; ".join(said))
+            groups=series(said))
         if by_choice
         else say("People who had not left {n} {periods} after answering: {groups}.", n=horizon, periods=periods,
-                 groups="; ".join(said))
+                 groups=series(said))
     )  # fmt: skip
-    return Chart(figure, alt, listing(rows, ("group", periods, stayed, "from", "to")))
+    return Chart(figure, alt, listing(rows, (say("group"), periods, stayed, *say_each("from", "to"))))
 
 
 def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, title: str) -> Chart:
@@ -209,28 +226,25 @@ def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, tit
     axes.hlines(seen.index, 100 * seen[low], 100 * seen[high], color=FAINT, linewidth=5)
     axes.plot(100 * seen[share], seen.index, "o", color=BLUE, markersize=5)
     for i in rows.index[rows[share].isna()]:
-        axes.annotate("hidden: too few people", (0, i), color=SOFT, fontsize=8, va="center")
+        axes.annotate(say("hidden: too few people"), (0, i), color=SOFT, fontsize=8, va="center")
     axes.set_yticks(rows.index, rows[label].astype(str).str.slice(0, 40))
     axes.set(xlabel=title, xlim=(0, 100))
     axes.grid(visible=False, axis="y")
-    ends = ""
+    counts = {"title": title, "units": len(seen), "hidden": len(rows) - len(seen)}
     if len(seen):
         last, first = seen.iloc[-1], seen.iloc[0]
-        ends = say(
-            " highest {last} {most}%, lowest {first} {least}%,", last=last[label], first=first[label],
-            most=fixed(100 * last[share], 0), least=fixed(100 * first[share], 0),
+        alt = say(
+            "{title}, {units} units: highest {last} {most}%, lowest {first} {least}%; {hidden} hidden because they "
+            "describe too few people.",
+            last=last[label], most=fixed(100 * last[share], 0), first=first[label],
+            least=fixed(100 * first[share], 0), **counts,
         )  # fmt: skip
+    else:
+        alt = say("{title}, {units} units; {hidden} hidden because they describe too few people.", **counts)
     table = [
         (row[label], *(round(100 * row[column], 1) for column in (share, low, high))) for _, row in seen.iterrows()
     ]
-    return Chart(
-        figure,
-        say(
-            "{title}, {units} units:{ends} {hidden} hidden because they describe too few people.", title=title,
-            units=len(seen), ends=ends, hidden=len(rows) - len(seen),
-        ),
-        listing(reversed(table), ("unit", title, "from", "to")),
-    )  # fmt: skip
+    return Chart(figure, alt, listing(reversed(table), (say("unit"), title, *say_each("from", "to"))))
 
 
 def dots(frame: pd.DataFrame, title: str, alt: str) -> Chart:
@@ -260,20 +274,23 @@ def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
     names = dict(zip(x, labels, strict=True))
     seen = frame.dropna(subset=["value"])
     gone = len(frame) - len(seen)
-    hidden = say(" {n} periods are hidden: they describe too few people.", n=gone) if gone else ""
+    hidden = [say("One period is hidden: it describes too few people.")] if gone == 1 else []
+    hidden += [say("{n} periods are hidden: they describe too few people.", n=gone)] if gone > 1 else []
     if seen.empty:
-        return Chart(figure, f"{title}.{hidden}")
+        return Chart(figure, " ".join([f"{title}.", *hidden]))
     first, last = seen.iloc[0], seen.iloc[-1]
     value, low, high = (fixed(last[column], 2) for column in ("value", "low", "high"))
+    numbers = {"title": title, "first": fixed(first["value"], 2), "start": names[first["t"]], "last": value,
+               "end": names[last["t"]]}  # fmt: skip
     axes.annotate(value, (last["t"], last["value"]), xytext=(6, 0), textcoords="offset points", color=BLUE,
                   va="center")  # fmt: skip
-    interval = say(" (95% interval {low} to {high})", low=low, high=high) if np.isfinite(last["low"]) else ""
-    text = say(
-        "{title}: {first} in {start}, {last} in {end}{interval}.", title=title, first=fixed(first["value"], 2),
-        start=names[first["t"]], last=value, end=names[last["t"]], interval=interval,
-    )  # fmt: skip
+    if np.isfinite(last["low"]):
+        text = say("{title}: {first} in {start}, {last} in {end} (95% interval {low} to {high}).", low=low, high=high,
+                   **numbers)  # fmt: skip
+    else:
+        text = say("{title}: {first} in {start}, {last} in {end}.", **numbers)
     table = [(names[row.t], row.value, row.low, row.high) for row in seen.itertuples()]
-    return Chart(figure, text + hidden, listing(table, ("period", title, "from", "to")))
+    return Chart(figure, " ".join([text, *hidden]), listing(table, (say("period"), title, *say_each("from", "to"))))
 
 
 def claims(findings: list[dict[str, Any]]) -> Chart:
@@ -285,7 +302,7 @@ def claims(findings: list[dict[str, Any]]) -> Chart:
     figure, axes = _axes(height=1.2 + 0.5 * max(1, len(findings)))
     said, table = [], []
     for i, f in enumerate(reversed(findings)):
-        words, colour = CERTAINTY.get(f["verdict"], NOT_TESTED), TONE.get(f["verdict"], SOFT)
+        words, colour = say(CERTAINTY.get(f["verdict"], NOT_TESTED)), TONE.get(f["verdict"], SOFT)
         at = 0.0
         if f["estimate"] is not None and f["standardised"] is not None:
             scale = f["standardised"] / f["estimate"] if f["estimate"] else 0.0
@@ -305,11 +322,13 @@ def claims(findings: list[dict[str, Any]]) -> Chart:
         axes.annotate(words, (at, i), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
     axes.axvline(0, color=SOFT, linewidth=1)
     axes.set_yticks(range(len(findings)), [f.get("name", f["id"]) for f in reversed(findings)])
-    axes.set(xlabel="Effect in standard deviations, in the direction of the claim", ylim=(-0.6, len(findings) - 0.4))
+    axes.set(
+        xlabel=say("Effect in standard deviations, in the direction of the claim"), ylim=(-0.6, len(findings) - 0.4)
+    )
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.25)
-    text = "; ".join(reversed(said)) or "no claim could be tested"
-    head = ("claim", "verdict", "effect", "from", "to", "smallest that matters")
+    text = series(reversed(said)) or say("no claim could be tested")
+    head = say_each("claim", "verdict", "effect", "from", "to", "smallest that matters")
     return Chart(
         figure,
         say("Effects in standard deviations, with 95% intervals: {effects}.", effects=text),
@@ -328,7 +347,7 @@ def heatmap(
     hidden: pd.DataFrame,
     title: str,
     margins: tuple[pd.Series, pd.Series],
-    between: str = " and ",
+    cell: str = message("{row} and {column} {value}"),
     extremes: int = 3,
 ) -> Chart:
     """Table as colours, low orange, high blue, hidden cells crossed, empty ones white; margins right and below.
@@ -340,8 +359,8 @@ def heatmap(
     hidden : DataFrame of bool
     margins : (Series, Series)
         Of the rows and of the columns, missing where hidden.
-    between : str
-        Stands between a row's and a column's name where the alt text names the `extremes` lowest and highest cells.
+    cell : str
+        Message that names a cell in the alt text, which tells the `extremes` lowest and highest.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -362,22 +381,28 @@ def heatmap(
     )
     y, x = np.nonzero(crossed)
     axes.scatter(x + 0.5, y + 0.5, marker="x", s=9, color="#9aa5b1", linewidth=0.8)
-    axes.set_xticks([*(np.arange(columns) + 0.5), columns + 1.5], [*map(_short, values.columns), "all"], rotation=90)
-    axes.set_yticks([*(np.arange(rows) + 0.5), rows + 1.5], [*map(_short, values.index), "all"])
+    axes.set_xticks(
+        [*(np.arange(columns) + 0.5), columns + 1.5], [*map(_short, values.columns), say("all")], rotation=90
+    )
+    axes.set_yticks([*(np.arange(rows) + 0.5), rows + 1.5], [*map(_short, values.index), say("all")])
     axes.tick_params(labelsize=7, length=0)
     axes.set(ylim=(rows + 2, 0), xlim=(0, columns + 2), xlabel=values.columns.name, ylabel=values.index.name)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    figure.colorbar(drawn, ax=axes, shrink=0.4, aspect=30, pad=0.01, extend="both", label="×: hidden, blank: none")
-    named = [f"{row}{between}{column} {value:.1f}" for (row, column), value in shown.items()]
+    figure.colorbar(drawn, ax=axes, shrink=0.4, aspect=30, pad=0.01, extend="both", label=say("×: hidden, blank: none"),
+                    format=None if spoken() == "en" else _ticks())  # fmt: skip
+    named = [say(cell, row=row, column=column, value=places(value, 1)) for (row, column), value in shown.items()]
     most = min(extremes, len(named) // 2)
-    ends = f" Highest: {'; '.join(named[:most])}. Lowest: {'; '.join(named[::-1][:most])}." if most else ""
-    only = f" It is {named[0]}." if len(named) == 1 else ""
-    return Chart(
-        figure,
-        f"{title}, {rows} by {columns}: {len(named)} cells shown and {int(hidden.to_numpy().sum())} hidden "
-        f"to protect small groups.{ends}{only}",
-    )
+    told = [
+        say("{title}, {rows} by {columns}: {shown} cells shown and {hidden} hidden to protect small groups.",
+            title=title, rows=rows, columns=columns, shown=len(named), hidden=int(hidden.to_numpy().sum()))
+    ]  # fmt: skip
+    if most:
+        ends = {"highest": series(named[:most]), "lowest": series(named[::-1][:most])}
+        told.append(say("Highest: {highest}. Lowest: {lowest}.", **ends))
+    elif len(named) == 1:
+        told.append(say("It is {cell}.", cell=named[0]))
+    return Chart(figure, " ".join(told))
 
 
 def _short(name: Any) -> str:

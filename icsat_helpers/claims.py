@@ -12,7 +12,19 @@ from icsat_helpers.panel import FEWEST_UNITS, unit_panel
 from icsat_helpers.project import ROOT
 from icsat_helpers.scores import person_scores, unit_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import known, message, say, say_each, series, significant
 
+SHARES = {
+    "turnover": {
+        "axis": message("Turnover, share"),
+        "change": message("{value} change in turnover (a share of people)"),
+    },
+    "intent_to_leave": {
+        "axis": message("Intent to leave, share"),
+        "change": message("{value} change in intent to leave (a share of people)"),
+    },
+}
+"""What H3 is called on the units' averages: at an axis, and in a sentence."""
 REGISTER = ROOT / "notebooks" / "hypotheses.toml"
 
 
@@ -40,17 +52,24 @@ class Hypothesis:
     smallest_raw: float | None = None
 
     def _repr_markdown_(self) -> str:
-        expected = "above" if self.direction > 0 else "below"
-        smallest = (
-            f"{self.smallest_raw:g} {self.unit} (this study's own)"
-            if self.smallest_raw is not None
-            else f"{self.smallest_standardised:g} standard deviations. {self.why}"
+        expected = (
+            say("The claim expects a value above zero.")
+            if self.direction > 0
+            else say("The claim expects a value below zero.")
         )
+        smallest = (
+            say("{size} {unit} (this study's own)", size=significant(self.smallest_raw), unit=known(self.unit))
+            if self.smallest_raw is not None
+            else say(
+                "{size} standard deviations. {why}", size=significant(self.smallest_standardised), why=say(self.why)
+            )
+        )
+        null, estimand, matters = say_each("Null.", "Estimand.", "Smallest effect that matters.")
         rows = [
             f"**{self.id}.** {self.claim}",
-            f"**Null.** {self.null}",
-            f"**Estimand.** {self.estimand} The claim expects a value {expected} zero.",
-            f"**Smallest effect that matters.** {smallest}",
+            f"**{null}** {say(self.null)}",
+            f"**{estimand}** {say(self.estimand)} {expected}",
+            f"**{matters}** {smallest}",
         ]
         return "\n\n".join(rows)
 
@@ -89,8 +108,12 @@ def hypothesis(name: str, study: Study | None = None) -> Hypothesis:
     registered = _registered()
     programme = name.removeprefix("H7.") if name.startswith("H7.") else ""
     claim = Hypothesis(id=name, **registered["H7" if programme else name])
-    if programme:
-        claim = replace(claim, claim=f"The programme “{programme}” makes a provider's customers more satisfied.")
+    said = (
+        say("The programme “{name}” makes a provider's customers more satisfied.", name=known(programme))
+        if programme
+        else say(claim.claim)
+    )
+    claim = replace(claim, claim=said)
     if study is None:
         return claim
     smallest = study.settings.smallest_effects
@@ -110,8 +133,11 @@ def of_aggregates(claim: Hypothesis, measure: str) -> Hypothesis:
 
 def of_customers(claim: Hypothesis) -> Hypothesis:
     """H7 where only aggregates say how satisfied a unit is: on the units with the programme as customers."""
-    programme = f"the programme “{claim.id[3:]}”" if "." in claim.id else "an improvement programme"
-    said = f"Units with {programme} became more satisfied as customers."
+    said = (
+        say("Units with the programme “{name}” became more satisfied as customers.", name=known(claim.id[3:]))
+        if "." in claim.id
+        else say("Units with an improvement programme became more satisfied as customers.")
+    )
     return replace(claim, claim=said, unit="points of the units' own internal satisfaction")
 
 
@@ -128,7 +154,7 @@ def questions(study: Study) -> list[Question]:
     }
     claims = _registered()
     return [
-        Question(name, claims[name]["notebook"], claims[name]["claim"], not reason, reason)
+        Question(name, claims[name]["notebook"], say(claims[name]["claim"]), not reason, reason)
         for name, reason in reasons.items()
     ]
 
@@ -154,12 +180,12 @@ def leaving(study: Study) -> str:
         return "" if measure == "persons" else unit_panel(study, "internal", measure).reason
     people = study.table("people")
     if not study.has("people"):
-        return "there is no table people with left_on, and no turnover in unit_scores"
+        return say("there is no table people with left_on, and no turnover in unit_scores")
     if "left_on" not in people:
-        return "people has no column left_on, and there is no turnover in unit_scores"
+        return say("people has no column left_on, and there is no turnover in unit_scores")
     if people["left_on"].isna().all():
-        return "nobody has left yet, and there is no turnover in unit_scores"
-    return "fewer than five units have answers of people followed into a next period"
+        return say("nobody has left yet, and there is no turnover in unit_scores")
+    return say("fewer than five units have answers of people followed into a next period")
 
 
 def chain_reason(study: Study) -> str:
@@ -173,7 +199,7 @@ def chain_reason(study: Study) -> str:
     repeated = whole[whole.groupby("unit")["t"].transform("nunique") > 1]
     if repeated["unit"].nunique() >= FEWEST_UNITS:
         return ""
-    return f"the chain needs all three measures in four or more periods, in at least {FEWEST_UNITS} units"
+    return say("the chain needs all three measures in four or more periods, in at least {n} units", n=FEWEST_UNITS)
 
 
 def _parts(name: str, study: Study) -> int:
@@ -187,12 +213,16 @@ def _parts(name: str, study: Study) -> int:
 
 def _programmes(study: Study) -> str:
     if study.table("programmes").empty:
-        return "there is no table programmes, or nothing in it has started"
+        return say("there is no table programmes, or nothing in it has started")
     found = rollouts(study)
     if not found:
-        return "there are no answers on internal satisfaction, and no internal in unit_scores"
+        return say("there are no answers on internal satisfaction, and no internal in unit_scores")
     missing = {rollout.name: shortfall(rollout, study.settings.minimum_group) for rollout in found}
-    return "" if not all(missing.values()) else "; ".join(f"“{name}”: {why}" for name, why in missing.items())
+    return (
+        ""
+        if not all(missing.values())
+        else series(say("“{name}”: {why}", name=known(name), why=why) for name, why in missing.items())
+    )
 
 
 def _estimable(study: Study) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from icsat_helpers import answers
+from icsat_helpers import answers, words
 from icsat_helpers.cache import held
 from icsat_helpers.draft import Draft
 from icsat_helpers.periods import period_end, period_label, period_number
@@ -36,7 +36,9 @@ _LABELS = {"t": "period", "started_t": "started", "ended_t": "ended"}
 """The columns of period numbers, and the labels they are read from."""
 
 
-def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draft | None = None) -> Study:
+def load(
+    folder: str | Path, period: str | int = "", site: str = "", language: str | None = None, draft: Draft | None = None
+) -> Study:
     """Return a study, checked and clean, with nothing later than `period`.
 
     Parameters
@@ -48,6 +50,8 @@ def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draf
     site
         Keep only people and answers of this site's units; units, goals and programmes stay whole,
         for providers may sit elsewhere.
+    language
+        What is said from here on is in this language, in the study's own where empty; None leaves it as it is.
     draft
         The study as `tables.read` has read it; it stays as it is.
 
@@ -56,17 +60,22 @@ def load(folder: str | Path, period: str | int = "", site: str = "", draft: Draf
     StudyError
         With every problem there is.
     """
-    found = held(find(folder), str(period), str(site))  # in a kernel of a run
-    if found is not None:
-        return found
-    draft, t, kept = _prepared(folder, str(period), str(site), draft)
+    study = held(find(folder), str(period), str(site))  # in a kernel of a run
+    study = _loaded(folder, str(period), str(site), draft) if study is None else study
+    if language is not None:
+        words.speak(language or study.settings.language)
+    return study
+
+
+def _loaded(folder: str | Path, period: str, site: str, draft: Draft | None) -> Study:
+    draft, t, kept = _prepared(folder, period, site, draft)
     if draft.problems:
         raise StudyError(draft.problems)
     tables = {table: _finished(draft, table, frame, t) for table, frame in kept.items()}
     changes = pd.DataFrame(draft.changes, columns=["table", "rule", "column", "rows", "what"])
     label = period_label(t, draft.settings.frequency)
-    words = {table: raw.words for table, raw in draft.raw.items()}
-    return Study(draft.folder, draft.settings, tables, label, site, changes, draft.sha256, words)
+    asked = {table: raw.words for table, raw in draft.raw.items()}
+    return Study(draft.folder, draft.settings, tables, label, site, changes, draft.sha256, asked)
 
 
 def check(folder: str | Path) -> list[Problem]:
@@ -175,7 +184,7 @@ def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.n
     form = draft.settings.tables.get(item.table, TableSource()).format
     if form == "forms" and len(unknown) <= _OTHER * (codes >= 0).sum():
         other = int(np.count_nonzero((how[codes] == answers.UNKNOWN) & keep))
-        draft.count(item.table, "other_answers", item.name, other, "answers in own words set to missing")
+        draft.count(item.table, "other_answers", item.name, other, words.message("answers in own words set to missing"))
     elif len(unknown):
         expected = f"a number from {scale} or a known label"
         raw = draft.raw[item.table]
@@ -184,11 +193,11 @@ def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.n
     answered = np.isfinite(values[codes[keep]]).sum()
     to = f"{draft.settings.minimum:g} to {draft.settings.maximum:g}"
     for rule, count, what in (
-        ("labels", counts[answers.LABEL], "labels read as numbers"),
-        ("missing_codes", counts[answers.MISSING], "codes for no answer set to missing"),
+        ("labels", counts[answers.LABEL], words.message("labels read as numbers")),
+        ("missing_codes", counts[answers.MISSING], words.message("codes for no answer set to missing")),
         ("out_of_range", counts[answers.OUT_OF_RANGE], f"set to missing: not from {scale}"),
         ("rescaled", answered * item.own_scale, f"from {scale} brought to {to}"),
-        ("reversed", answered * item.reversed, "turned, for the item is worded the other way"),
+        ("reversed", answered * item.reversed, words.message("turned, for the item is worded the other way")),
     ):
         draft.count(item.table, rule, item.name, count, what)
     return values[codes]
@@ -204,7 +213,8 @@ def _finished(draft: Draft, table: str, frame: pd.DataFrame, t: int) -> pd.DataF
         frame = answers.settled(draft, table, frame)
         if "people" in draft.frames:
             absent = frame["linked"] & ~frame["person_id"].isin(draft.frames["people"]["person_id"])
-            draft.count(table, "not_in_people", "person_id", absent.sum(), "respondents who are not in people are kept")
+            what = words.message("respondents who are not in people are kept")
+            draft.count(table, "not_in_people", "person_id", absent.sum(), what)
     return answers.in_order(table, frame).reset_index(drop=True).astype(ADDED.get(table, {}))
 
 
@@ -212,7 +222,7 @@ def _people(draft: Draft, people: pd.DataFrame, t: int) -> pd.DataFrame:
     if "associate_type" not in people:
         people = people.assign(associate_type=pd.Series(None, people.index, dtype=TEXT))
     empty = people["associate_type"].isna().sum()
-    draft.count("people", "default", "associate_type", empty, "empty, so taken as employee")
+    draft.count("people", "default", "associate_type", empty, words.message("empty, so taken as employee"))
     people = people.assign(associate_type=people["associate_type"].fillna("employee"))
     if "left_on" in people:
         people = _blank(people, people["left_on"] >= _after(draft, t), "left_on", "leave_reason")

@@ -19,6 +19,7 @@ from scipy.sparse.linalg import splu
 from threadpoolctl import threadpool_limits
 
 from icsat_helpers.inference import NotEstimable
+from icsat_helpers.words import say
 
 Array = npt.NDArray[np.float64]
 DENSE = 2500  # equations left after the elimination: up to here a dense factor is faster than a sparse one
@@ -121,7 +122,7 @@ def fit(frame: pd.DataFrame, score: str, terms: dict[str, list[str]]) -> Crossed
     """
     rows = frame.dropna(subset=[score])
     if len(rows) < 3 or np.ptp(rows[score]) == 0:
-        raise NotEstimable("there are fewer than three answers" if len(rows) < 3 else "all answers are alike")
+        raise NotEstimable(say("there are fewer than three answers") if len(rows) < 3 else say("all answers are alike"))
     codes = {name: rows.groupby(columns, sort=True, observed=True).ngroup() for name, columns in terms.items()}
     order = np.lexsort((rows[score], *codes.values()))  # the same digits whatever the order of rows
     table = pd.DataFrame({name: code.to_numpy()[order] for name, code in codes.items()})
@@ -146,12 +147,12 @@ def _indistinct(table: pd.DataFrame, name: str, kept: list[str]) -> str:
     """Why a term says nothing of its own, or ""."""
     levels = table[name].nunique()
     if levels == 1:
-        return "it has one level"
+        return say("it has one level")
     if levels == len(table):
-        return "it has as many levels as there are answers"
+        return say("it has as many levels as there are answers")
     for other in kept:
         if levels == table[other].nunique() == len(table[[name, other]].drop_duplicates()):
-            return f"its levels are those of {other}"
+            return say("its levels are those of {other}", other=other)
     return ""
 
 

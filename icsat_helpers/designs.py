@@ -11,6 +11,7 @@ from icsat_helpers.halves import answer_halves, split_half_means
 from icsat_helpers.inference import WEAK_F, Column, NotEstimable, Slope, pair, slope
 from icsat_helpers.panel import Panel, capped_weights, one_row_a_unit
 from icsat_helpers.study import Study
+from icsat_helpers.words import say
 
 MANY_SITES = 10
 
@@ -126,7 +127,7 @@ def main_design(panel: Panel, units: pd.DataFrame) -> Design:
     columns = ["half_a", "half_b", *dict.fromkeys(pair(outcome))]
     merged = joined(halves, values)
     if merged.empty:
-        raise NotEstimable("no unit has answers of two people")
+        raise NotEstimable(say("no unit has answers of two people"))
     parts = [one_row_a_unit(part, columns).assign(split=split) for split, part in merged.groupby("split")]
     frame = pd.concat(parts, ignore_index=True)
     frame = frame.assign(weight=capped_weights(frame["n"]), t=0)
@@ -146,7 +147,7 @@ def shared_people(panel: Panel) -> pd.DataFrame | None:
     both = [answers[["unit", "person", "linked"]] for answers in (panel.answers, panel.outcome_answers)]
     linked = all(part["linked"].mean() > 0.5 for part in both)
     if not linked or not both[1]["person"].isin(both[0]["person"]).any():
-        raise NotEstimable("it is not known which answers to both questions are of the same person")
+        raise NotEstimable(say("it is not known which answers to both questions are of the same person"))
     return pd.concat(both, ignore_index=True).drop(columns="linked")
 
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra, maximum_flow
 
 from icsat_helpers.release import NARROWEST
+from icsat_helpers.words import say
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -86,7 +87,8 @@ def publishable(
     result = frame.copy()
     result[[n, *values]] = result[[n, *values]].astype(float).mask(hidden)
     small = (frame[n] < minimum) & hidden
-    reason = np.where(small, f"hidden: fewer than {minimum} people", "hidden: it would reveal a smaller group")
+    few = say("hidden: fewer than {minimum} people", minimum=minimum)
+    reason = np.where(small, few, say("hidden: it would reveal a smaller group"))
     return result.assign(shown=np.where(hidden, reason, ""))
 
 

@@ -16,9 +16,15 @@ from icsat_helpers.risk import risk_set
 from icsat_helpers.scores import APART, person_scores, scale_scores, scales, unit_scores
 from icsat_helpers.shapley import Importance, importance
 from icsat_helpers.study import Study
+from icsat_helpers.words import known, message, period, say
 
 PRESENT = 0.5  # of the rows; a scale that is asked of fewer would cost the others their rows
-OUTCOMES = {"overall": "overall satisfaction", "morale": "morale", "external": "external score", "retention": "staying"}
+OUTCOMES = {
+    "overall": message("overall satisfaction"),
+    "morale": message("morale"),
+    "external": message("external score"),
+    "retention": message("staying"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Drivers:
     @property
     def name(self) -> str:
         """The outcome in words."""
-        return OUTCOMES[self.outcome]
+        return say(OUTCOMES[self.outcome])
 
 
 def measured(study: Study) -> list[str]:
@@ -110,10 +116,10 @@ def _weighed(study: Study, outcome: str, way: Callable[[Study, list[str]], Rows]
     names = measured(study)
     try:
         if len(names) < 2:
-            raise NotEstimable("the study does not have two scales of internal satisfaction to compare")
+            raise NotEstimable(say("the study does not have two scales of internal satisfaction to compare"))
         rows = way(study, names)
         if len(rows.scales) < 2:
-            raise NotEstimable("fewer than two scales were answered often enough")
+            raise NotEstimable(say("fewer than two scales were answered often enough"))
         return Drivers(
             outcome, rows, importance(rows.frame, rows.scales, "outcome", block=rows.block, weights="weight")
         )
@@ -127,15 +133,17 @@ def _overall(study: Study, names: list[str]) -> Rows:
         return _units(study, names, "internal.overall", ahead=False)
     sheets = scale_scores(study, "internal").rename(columns={"overall": "outcome"})
     sheets = sheets[sheets["t"] == study.t].assign(weight=1.0)
-    kept = _answered(sheets, names)
+    kept, when = _answered(sheets, names), period(study.period)
     rows = sheets.dropna(subset=[*kept, "outcome"])
     several = rows[rows.groupby(["person", "unit"])["provider"].transform("nunique") > 1]
     if 2 * len(several) < len(rows) or several["provider"].nunique() < FEWEST_UNITS:
         people = rows.groupby(["unit", "t", "person"], as_index=False)[[*kept, "outcome", "weight"]].mean()
-        return Rows(f"differences between people in {study.period}", people, kept, self_reported=True)
+        return Rows(say("differences between people in {period}", period=when), people, kept, self_reported=True)
     several = several.sort_values(["provider", "unit", "person"], ignore_index=True)
     several = several.assign(block=several.groupby(["unit", "person"]).ngroup(), unit=several["provider"])
-    return Rows(f"how one person rates several providers in {study.period}", several, kept, self_reported=True)
+    return Rows(
+        say("how one person rates several providers in {period}", period=when), several, kept, self_reported=True
+    )
 
 
 def _external(study: Study, names: list[str]) -> Rows:
@@ -154,14 +162,18 @@ def _retention(study: Study, names: list[str]) -> Rows:
     if measure != "persons":
         found = _units(study, names, measure)
         turned = found.frame.assign(outcome=-found.frame["outcome"])
-        return replace(found, frame=turned, level=f"{found.level} ({measure.replace('_', ' ')}, turned round)")
+        return replace(
+            found,
+            frame=turned,
+            level=say("{level} ({measure}, turned round)", level=found.level, measure=known(measure.replace("_", " "))),
+        )
     people, _, _ = risk_set(study, splits=1)
     own = _people(study, names)
     kept = _answered(own, names)
     rows = people[["unit", "t", "person", "event"]].merge(own, on=["unit", "t", "person"]).dropna(subset=kept)
     rows = rows.assign(outcome=1 - rows["event"], weight=1.0, block=rows["unit"])
     rows = rows.sort_values(["unit", "t", "person"], ignore_index=True)
-    return Rows("people of one unit, and who is still there a period later", rows, kept, later=True)
+    return Rows(say("people of one unit, and who is still there a period later"), rows, kept, later=True)
 
 
 def _units(study: Study, names: list[str], measure: str, ahead: bool = True) -> Rows:
@@ -180,11 +192,15 @@ def _units(study: Study, names: list[str], measure: str, ahead: bool = True) -> 
     if over_time:
         frame = frame.assign(weight=weigh(frame["n"]), block=frame.groupby(["unit", "half"]).ngroup())
         return Rows(
-            "a unit over time" + (", the outcome a period later" if by else ""), frame, kept, bool(by), reported
+            say("a unit over time, the outcome a period later") if by else say("a unit over time"),
+            frame,
+            kept,
+            bool(by),
+            reported,
         )
     parts = [one_row_a_unit(part, [*kept, "outcome"]) for _, part in frame.groupby("half")]
     frame = pd.concat(parts or [frame], ignore_index=True).sort_values("unit", kind="stable")
-    return Rows("differences between units", frame.assign(t=0, weight=weigh(frame["n"])), kept, False, reported)
+    return Rows(say("differences between units"), frame.assign(t=0, weight=weigh(frame["n"])), kept, False, reported)
 
 
 def _averages(study: Study, names: list[str], measure: str, by: int) -> pd.DataFrame:

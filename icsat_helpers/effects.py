@@ -13,7 +13,7 @@ from icsat_helpers.inference import Array, Estimate
 from icsat_helpers.randomisation import Randomised, paired, randomised, rearranged
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row, left_out
 from icsat_helpers.staggered import FEW, group_time, imputed, over_treated
-from icsat_helpers.words import number
+from icsat_helpers.words import known, message, say
 
 PLACEBOS = (2, 4)  # periods by which a pretended start comes too early
 
@@ -55,7 +55,9 @@ class Effect:
     @property
     def name(self) -> str:
         """What started, as a sentence says it."""
-        return f"“{self.rollouts[0].name}”" if len(self.rollouts) == 1 else "an improvement programme"
+        if len(self.rollouts) > 1:
+            return say("an improvement programme")
+        return say("“{name}”", name=known(self.rollouts[0].name))
 
     def way(self, name: str) -> Estimate | None:
         """Estimate of one of `ways`; None where the data does not allow it."""
@@ -129,18 +131,25 @@ def checks(effect: Effect) -> tuple[Check, ...]:
     """Whether the units were on the move before the start, how many programmes overlap, how few units started."""
     drift = effect.way("drift")
     if drift is None:
-        before = Check("pre_trend", False, "too few periods or units before the start to see whether they moved")
+        before = Check("pre_trend", False, say("too few periods or units before the start to see whether they moved"))
     else:
-        moved = f"before the start they moved by {number(drift.value)} points a period against the others"
-        before = Check("pre_trend", drift.p >= SIGNIFICANT, f"{moved} (p {p_text(drift.p)})")
+        moved = say(
+            "before the start they moved by {points} points a period against the others (p {p})",
+            points=drift.value, p=p_text(drift.p),
+        )  # fmt: skip
+        before = Check("pre_trend", drift.p >= SIGNIFICANT, moved)
     starts = sum(int(np.isfinite(r.start).sum()) for r in effect.rollouts)
     both = sum(int((np.isfinite(r.start) & np.isfinite(r.others).any(axis=1)).sum()) for r in effect.rollouts)
     lost = starts - sum(int(r.treated.sum()) for r in effect.rollouts)
-    overlap = f"{both} of {starts} starts are in units with another programme; what came after its start is left out"
-    found = (before, Check("overlap", lost == 0, f"{overlap}, {lost} of {starts} altogether"))
+    overlap = say(
+        "{both} of {starts} starts are in units with another programme; what came after its start is left out, {lost} "
+        "of {starts} altogether",
+        both=both, starts=starts, lost=lost,
+    )  # fmt: skip
+    found = (before, Check("overlap", lost == 0, overlap))
     if not isinstance(effect.estimate, Randomised):
         return found
-    few = f"only {effect.treated} units started: judged by rearranging which units start and when"
+    few = say("only {n} units started: judged by rearranging which units start and when", n=effect.treated)
     return (*found, Check("treated_units", False, few))
 
 
@@ -156,17 +165,17 @@ def honest(effect: Effect) -> tuple[float, float] | None:
 def rows(effect: Effect) -> tuple[Row, ...]:
     """Rows beside an effect; one that the data does not allow is left out."""
     asked = {
-        "drift goes on": "if the drift before the start had gone on",
-        "imputation": "imputation estimator",
-        "never": "against units that never start it",
+        "drift goes on": message("if the drift before the start had gone on"),
+        "imputation": message("imputation estimator"),
+        "never": message("against units that never start it"),
         **{f"placebo {k}": f"placebo: as if it had started {k} periods earlier" for k in PLACEBOS},
     }
     if isinstance(effect.estimate, Randomised):
-        asked = {"after": "one unit left out in turn (wide: few units started)", **asked}
+        asked = {"after": message("one unit left out in turn (wide: few units started)"), **asked}
     found = [Row.of(words, way) for name, words in asked.items() if (way := effect.way(name)) is not None]
     widened = honest(effect)
     if widened is not None:
-        words = "honest: drift may be as large as the largest before the start"
+        words = message("honest: drift may be as large as the largest before the start")
         found.insert(0, Row(words, effect.estimate.value, *widened, None))
     after = effect.way("after")
     return (*found, left_out(after)) if after is not None else tuple(found)

@@ -13,6 +13,7 @@ from icsat_helpers.inference import Array, Column, Estimate, NotEstimable, Slope
 from icsat_helpers.panel import capped_weights, unit_panel
 from icsat_helpers.scores import TABLE_OF, person_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import say
 
 SURE = 0.05
 
@@ -160,7 +161,7 @@ def chain(study: Study, order: Sequence[str], halved: bool = True) -> Chain:
     units = [set(moments(s.frame, s.outcome, s.regressors, weights="weight")[1]["unit"]) for s in steps]
     both = units[0] & units[1]
     if not both:
-        raise NotEstimable("no unit has all three measures in periods that follow each other")
+        raise NotEstimable(say("no unit has all three measures in periods that follow each other"))
     a, b = (replace(s, frame=s.frame[s.frame["unit"].isin(both)]) for s in steps)
     periods = set(a.frame["t"]) | set(b.frame["t"])
     return Chain(tuple(order), (a, b), a.fit(), b.fit(), len(periods | {t + 1 for t in periods}))
@@ -181,7 +182,7 @@ def _levels(study: Study, order: Sequence[str], halved: bool) -> dict[str, tuple
     if not halved:
         return found
     if aggregates:
-        raise NotEstimable("unit averages have no halves")
+        raise NotEstimable(say("unit averages have no halves"))
     halves = dict(zip(TABLE_OF, joint_halves([person_scores(study, name) for name in TABLE_OF]), strict=True))
     if order[0] == "external" and study.has("external_ratings"):
         answers = study.table("external_ratings").rename(columns={"unit_id": "unit"})

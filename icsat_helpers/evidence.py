@@ -15,12 +15,52 @@ from icsat_helpers.feedback import LONG, Feedback, examine
 from icsat_helpers.hazard import Hazard
 from icsat_helpers.inference import Estimate
 from icsat_helpers.listing import Page, listing, paragraphs
-from icsat_helpers.panel import FEWEST_UNITS, Panel
+from icsat_helpers.panel import FEWEST_UNITS, RUNGS, Panel
 from icsat_helpers.results import MIME
 from icsat_helpers.sensitivity import FEW_UNITS, SIGNIFICANT, Check, Row, clusters
-from icsat_helpers.words import number
+from icsat_helpers.words import (
+    fixed,
+    known,
+    local,
+    message,
+    number,
+    say,
+    say_each,
+    say_sentences,
+    series,
+    spoken,
+    upper,
+)
 
-VERBS = {"association": "goes with", "precedence": "is followed by", "intervention": "changed after"}
+SENTENCES = {
+    "association": {
+        "supported": message("{more} goes with {size}."),
+        "supported, at least": message("{more} goes with at least {size}."),
+        "too small": message("{more} goes with {size}: supported, but too small to matter."),
+        "too small, at least": message("{more} goes with at least {size}: supported, but too small to matter."),
+        "contradicted": message("Against the claim, {more} goes with {size}."),
+        "negligible": message("{more} goes with {size}: less than the {smallest} that would matter, either way."),
+        "doubt": message("{more} goes with {size}, but that does not settle the claim. {doubt}"),
+        "inconclusive": message(
+            "It is not clear whether {more} goes with anything: {size}. An effect of {detectable} would have been "
+            "found in four cases of five."
+        ),
+    },
+    "precedence": {
+        "supported": message("{more} is followed by {size}."),
+        "supported, at least": message("{more} is followed by at least {size}."),
+        "too small": message("{more} is followed by {size}: supported, but too small to matter."),
+        "too small, at least": message("{more} is followed by at least {size}: supported, but too small to matter."),
+        "contradicted": message("Against the claim, {more} is followed by {size}."),
+        "negligible": message("{more} is followed by {size}: less than the {smallest} that would matter, either way."),
+        "doubt": message("{more} is followed by {size}, but that does not settle the claim. {doubt}"),
+        "inconclusive": message(
+            "It is not clear whether {more} is followed by anything: {size}. An effect of {detectable} would have "
+            "been found in four cases of five."
+        ),
+    },
+}
+"""What a finding says, by rung; programmes, on `intervention`, have sentences of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +161,7 @@ def verdict(
 
 def not_estimable(claim: Hypothesis, reason: str) -> Finding:
     """Finding of a claim that this study cannot answer."""
-    sentence = f"This study cannot answer whether it is so: {reason}."
+    sentence = say("This study cannot answer whether it is so: {reason}.", reason=reason)
     return Finding(
         claim.id, claim.claim, claim.notebook, "not_estimable", "none", claim.direction, unit=claim.unit, reason=reason,
         sentence=sentence,
@@ -135,7 +175,7 @@ def conclude(
     rung: str,
     sd_ratio: float,
     method: str,
-    words: tuple[str, str],
+    words: tuple[str, str] = ("", ""),
     express: Callable[[float], str] | None = None,
     p: float | None = None,
     n_units: int,
@@ -156,7 +196,8 @@ def conclude(
         SD of the exposure over SD of the outcome, both net of the model's fixed effects; for a hazard SD of the
         exposure. `standardised` is the estimate times this.
     words : (str, str)
-        What a reader calls one point of the exposure, and the outcome: ("One point more ...", "points ...").
+        What a reader calls one point of the exposure, and the outcome: ("One point more ...", "{value} points ...");
+        without them nothing is said.
     express : callable, optional
         How an estimate is said in the sentence; two significant digits if not given.
     standardised : float, optional
@@ -167,7 +208,9 @@ def conclude(
         Where it is not that of the estimate's own t.
     """
     if n_units < FEWEST_UNITS:
-        return not_estimable(claim, f"only {n_units} units can be compared; at least {FEWEST_UNITS} are needed")
+        return not_estimable(
+            claim, say("only {n} units can be compared; at least {needed} are needed", n=n_units, needed=FEWEST_UNITS)
+        )
     smallest = claim.smallest_raw if claim.smallest_raw is not None else claim.smallest_standardised / sd_ratio
     p = estimate.p if p is None else p
     adjusted = min(1.0, p * claim.family)
@@ -184,15 +227,21 @@ def conclude(
         p, adjusted, claim.unit, standardised, smallest, estimate.detectable, n_units, n_people,
         n_rows, n_periods, method, sensitivity, checks, tuple(warnings), None,
     )  # fmt: skip
-    few = f"Only {n_units} units can be compared, so the interval is wide." if n_units < FEW_UNITS else ""
-    said = (sentence(finding, words, express or number, doubt), few)
+    few = say("Only {n} units can be compared, so the interval is wide.", n=n_units) if n_units < FEW_UNITS else ""
+    said = (sentence(finding, words, express or number, doubt) if words[0] else "", few)
     return replace(finding, sentence=" ".join(part for part in said if part))
 
 
 METHODS = {
-    True: "Next period on this one, unit and period effects",
-    False: "Differences between units",
+    True: message("Next period on this one, unit and period effects."),
+    False: message("Differences between units."),
 }
+OTHERS = message(
+    "Halves of the people instrument each other, and the outcome is of those who are not in the instrument."
+)
+HALVES = message("Halves of the people instrument each other.")
+AS_THEY_ARE = message("Unit averages as they are.")
+LEFT_OUT = {"unit": message("Left out one unit at a time."), "site": message("Left out one site at a time.")}
 
 
 def of_slope(
@@ -215,13 +264,12 @@ def of_slope(
     people = int(panel.answers["person"].nunique()) if len(panel.answers) else None
     periods = panel.frame.dropna(subset=["exposure", "outcome"])["t"].nunique()
     others = not isinstance(design.outcome, str)  # the outcome is of other people than the instrument
-    halves = "halves of the people instrument each other" if design.instrumented else "unit averages as they are"
-    halves += ", and the outcome is of those who are not in the instrument" if others else ""
+    halves = OTHERS if others else HALVES if design.instrumented else AS_THEY_ARE
     warnings = [name for name in panel.warnings if not (others and name == "same_source")]
     return conclude(
         claim, main.estimate, rung=panel.rung, sd_ratio=main.sd_x / main.sd_y, words=words, express=express,
         n_units=main.n_units, n_rows=main.n_rows, n_periods=max(main.n_periods, int(periods)), n_people=people,
-        method=f"{METHODS[design.fixed_effects]}; {halves}. Left out one {design.cluster} at a time.",
+        method=f"{METHODS[design.fixed_effects]} {halves} {LEFT_OUT[design.cluster]}",
         sensitivity=sensitivity, checks=(*checks, clusters(design, main.n_units)),
         warnings=(*warnings, *(["attenuated"] if tested.attenuated else [])), standardised=design.standardised(main),
         feedback=examine(design) if design.fixed_effects else None,
@@ -233,23 +281,31 @@ def with_difference(finding: Finding, found: Difference | None) -> Finding:
     if finding.estimate is None:
         return finding
     if found is None:
-        return replace(finding, sentence=f"{finding.sentence} How they differ from employees cannot be told.")
+        said = f"{finding.sentence} {say('How they differ from employees cannot be told.')}"
+        return replace(finding, sentence=said)
     low, high = found.estimate.interval()
-    narrow, bound = found.estimate.interval(0.90), number(found.bound)
+    narrow = found.estimate.interval(0.90)
     rows = (
         Row.of("difference from employees", found.estimate),
-        Row(f"difference within {bound} either way, two one-sided tests (90% interval)", found.estimate.value, *narrow,
-            found.p),
+        Row(f"difference within {found.bound:.2g} either way, two one-sided tests (90% interval)",
+            found.estimate.value, *narrow, found.p),
     )  # fmt: skip
+    size = {"difference": found.estimate.value, "low": low, "high": high}
     if found.p < SIGNIFICANT:
-        beside = f"Among employees it is the same, within the {bound} that would matter"
+        beside = say(
+            "Among employees it is the same, within the {bound} that would matter (difference {difference}, 95% "
+            "interval {low} to {high}).",
+            bound=found.bound, **size,
+        )  # fmt: skip
     elif low > 0 or high < 0:
-        beside = "Among employees it is another"
+        beside = say("Among employees it is another (difference {difference}, 95% interval {low} to {high}).", **size)
     else:
-        beside = "Whether it is the same among employees is not clear"
-    size = f"difference {number(found.estimate.value)}, 95% interval {number(low)} to {number(high)}"
-    said = f"{finding.sentence} {beside} ({size})."
-    return replace(finding, sensitivity=(*rows, *finding.sensitivity), sentence=said)
+        beside = say(
+            "Whether it is the same among employees is not clear (difference {difference}, 95% interval {low} to "
+            "{high}).",
+            **size,
+        )
+    return replace(finding, sensitivity=(*rows, *finding.sensitivity), sentence=f"{finding.sentence} {beside}")
 
 
 def of_hazard(
@@ -262,20 +318,32 @@ def of_hazard(
     checks: tuple[Check, ...] = (),
 ) -> Finding:
     """Finding of a hazard of leaving (by choice), said in per cent; `estimate` is the one that the claim is about."""
-    leaving = "leaving by choice" if by_choice else "leaving"
     warnings = ("between_persons",) if fitted.split else ("between_persons", "attenuated")
-    part = "." in claim.id
-    halves = "halves of what a person rated predict each other" if fitted.split else "own score as it is"
+    halves = PREDICTED if fitted.split else OWN_SCORE
     return conclude(
         claim, estimate, rung="precedence", sd_ratio=fitted.sd_x, n_units=fitted.n_units, n_rows=fitted.n_rows,
         n_periods=fitted.n_periods + 1, n_people=fitted.n_people, warnings=warnings, sensitivity=sensitivity,
-        checks=checks, express=percent_change,
-        words=(
-            f"{'For good performers, each' if part else 'Each'} point that a person is more satisfied than colleagues",
-            f"{leaving} in the next period" + (", over and above what it means for others" if part else ""),
-        ),
-        method=f"Discrete-time hazard, complementary log-log, period and tenure; {halves}. One unit left out in turn.",
+        checks=checks, express=percent_change, words=_leaving("." in claim.id, by_choice),
+        method=f"{HAZARD} {halves} {LEFT_OUT['unit']}",
     )  # fmt: skip
+
+
+HAZARD = message("Discrete-time hazard, complementary log-log, period and tenure.")
+PREDICTED = message("Halves of what a person rated predict each other.")
+OWN_SCORE = message("Own score as it is.")
+
+
+def _leaving(good: bool, by_choice: bool) -> tuple[str, str]:
+    """What one point more of a person's own satisfaction is called, for all or for good performers, and leaving."""
+    if good:
+        more = say("For good performers, each point that a person is more satisfied than colleagues")
+        if by_choice:
+            return more, say("{value} leaving by choice in the next period, over and above what it means for others")
+        return more, say("{value} leaving in the next period, over and above what it means for others")
+    more = say("Each point that a person is more satisfied than colleagues")
+    if by_choice:
+        return more, say("{value} leaving by choice in the next period")
+    return more, say("{value} leaving in the next period")
 
 
 def sentence(finding: Finding, words: tuple[str, str], express: Callable[[float], str], doubt: str = "") -> str:
@@ -286,24 +354,24 @@ def sentence(finding: Finding, words: tuple[str, str], express: Callable[[float]
     if finding.estimate is None or finding.ci_low is None or finding.ci_high is None or finding.smallest_effect is None:
         return finding.sentence
     more, what = words
-    verb = VERBS[finding.rung]
-    reported = "self-reported " if "same_source" in finding.warnings else ""
-    interval = f"(95% interval {express(finding.ci_low)} to {express(finding.ci_high)})"
-    size = f"{express(finding.estimate)} {reported}{what} {interval}"
-    if finding.verdict == "supported":
-        least = "at least " if "attenuated" in finding.warnings else ""
+    reported = "same_source" in finding.warnings
+    said = message("{effect}, self-reported (95% interval {low} to {high})") if reported else INTERVAL
+    effect = what.format(value=express(finding.estimate))
+    values = {
+        "more": _lower(more),
+        "size": say(said, effect=effect, low=express(finding.ci_low), high=express(finding.ci_high)),
+        "smallest": express(finding.direction * finding.smallest_effect),
+        "detectable": express(finding.direction * (finding.detectable_effect or 0.0)),
+        "doubt": doubt,
+    }
+    kind = "doubt" if doubt and finding.verdict == "inconclusive" else finding.verdict
+    if kind == "supported":
         inside = max(abs(finding.ci_low), abs(finding.ci_high)) < finding.smallest_effect
-        return f"{more} {verb} {least}{size}" + (": supported, but too small to matter." if inside else ".")
-    if finding.verdict == "contradicted":
-        return f"Against the claim, {_lower(more)} {verb} {size}."
-    smallest = express(finding.direction * finding.smallest_effect)
-    if finding.verdict == "negligible":
-        return f"{more} {verb} {size}: less than the {smallest} that would matter, either way."
-    if doubt:
-        return f"{more} {verb} {size}, but that does not settle the claim. {doubt}"
-    detectable = express(finding.direction * (finding.detectable_effect or 0.0))
-    unclear = f"It is not clear whether {_lower(more)} {verb} anything: {size}."
-    return f"{unclear} An effect of {detectable} would have been found in four cases of five."
+        kind = ("too small" if inside else kind) + (", at least" if "attenuated" in finding.warnings else "")
+    return upper(say(SENTENCES[finding.rung][kind], **values))
+
+
+INTERVAL = message("{effect} (95% interval {low} to {high})")
 
 
 def percent_change(log_ratio: float) -> str:
@@ -315,8 +383,8 @@ def percent_change(log_ratio: float) -> str:
     ('39% less', '11% more')
     """
     change = 100 * (math.exp(min(log_ratio, 5.0)) - 1)
-    size = f"{abs(change):.0f}" if abs(change) >= 1 else number(float(f"{abs(change):.1g}"))
-    return f"{size}% {'less' if change < 0 else 'more'}"
+    size = fixed(abs(change), 0) if abs(change) >= 1 else number(float(f"{abs(change):.1g}"))
+    return say("{size}% less", size=size) if change < 0 else say("{size}% more", size=size)
 
 
 def percentage_points(share: float) -> str:
@@ -327,7 +395,7 @@ def percentage_points(share: float) -> str:
     >>> percentage_points(-0.0213)
     '−2.1 percentage points'
     """
-    return f"{number(100 * share)} percentage points"
+    return say("{value} percentage points", value=100 * share)
 
 
 def _lower(text: str) -> str:
@@ -337,71 +405,85 @@ def _lower(text: str) -> str:
 # ---------------------------------------------------------------- what a notebook shows
 
 CERTAINTY = {
-    "supported": "Supported",
-    "contradicted": "Contradicted",
-    "negligible": "No effect that matters",
-    "inconclusive": "Not clear yet",
-    "not_estimable": "Cannot be answered",
+    "supported": message("Supported"),
+    "contradicted": message("Contradicted"),
+    "negligible": message("No effect that matters"),
+    "inconclusive": message("Not clear yet"),
+    "not_estimable": message("Cannot be answered"),
 }
 
 
 def card(finding: Finding) -> str:
     """HTML of a finding: verdict, sentence, and how it is known; all text escaped."""
-    head = f"{finding.id} · {CERTAINTY[finding.verdict]}"
-    rung = "" if finding.rung == "none" else f" <span class='rung'>rung: {finding.rung}</span>"
+    head = f"{finding.id} · {say(CERTAINTY[finding.verdict])}"
+    rung = say("rung: {rung}", rung=say(RUNGS[finding.rung])) if finding.rung in RUNGS else ""
+    rung = f" <span class='rung'>{escape(rung)}</span>" if rung else ""
     parts = [
         f"<div class='finding {finding.verdict}'>",
         f"<p class='verdict'><strong>{escape(head)}</strong>{rung}</p>",
         f"<p class='sentence'>{escape(finding.sentence)}</p>",
     ]
     if finding.estimate is not None:
-        facts = (
-            f"{finding.n_units} units, {finding.n_periods} periods, {finding.n_rows} rows. {finding.method} "
-            f"Standardised {number(finding.standardised or 0.0)}; smallest effect that matters "
-            f"{number(finding.smallest_effect or 0.0)}; adjusted p {p_text(finding.p_adjusted)}."
-        )
+        facts = say(
+            "{units} units, {periods} periods, {rows} rows. {method} Standardised {standardised}; smallest effect that "
+            "matters {smallest}; adjusted p {p}.",
+            units=finding.n_units, periods=finding.n_periods, rows=finding.n_rows, method=say_sentences(finding.method),
+            standardised=float(finding.standardised or 0), smallest=float(finding.smallest_effect or 0),
+            p=p_text(finding.p_adjusted),
+        )  # fmt: skip
         parts.append(f"<p class='facts'>{escape(facts)}</p>")
     if finding.warnings:
-        parts.append(f"<p class='warnings'>{escape('; '.join(WARNINGS[w] for w in finding.warnings))}</p>")
+        parts.append(f"<p class='warnings'>{escape(series(say(WARNINGS[w]) for w in finding.warnings))}</p>")
     return "\n".join([*parts, "</div>"])
 
 
 def p_text(p: float | None) -> str:
     """A p-value as people read it."""
-    return "–" if p is None else "below .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+    if p is None:
+        return "–"
+    if p < 0.001:
+        return say("below .001")
+    text = f"{p:.3f}" if p < 1 else "1"
+    return text.lstrip("0") if spoken() == "en" else local(text)
 
 
 WARNINGS = {
-    "same_source": "Exposure and outcome were answered by the same people: part of the relation may be mood.",
-    "attenuated": "Unit averages are noisy and could not be corrected: the true relation is probably larger.",
-    "n_unknown": "How many people stand behind the averages is not known for all of them.",
-    "mixed_source": "Some periods come from persons' answers, others from aggregates.",
-    "between_persons": "People are compared with others, not with themselves at another time.",
+    "same_source": message("Exposure and outcome were answered by the same people: part of the relation may be mood."),
+    "attenuated": message("Unit averages are noisy and could not be corrected: the true relation is probably larger."),
+    "n_unknown": message("How many people stand behind the averages is not known for all of them."),
+    "mixed_source": message("Some periods come from persons' answers, others from aggregates."),
+    "between_persons": message("People are compared with others, not with themselves at another time."),
 }
 
 
 SO_WHAT = {
-    "supported": "Act on it: start with the units that serve their customers worst. Keep measuring.",
-    "contradicted": "Do not build on this claim here. Find out what else changed, and whether the measures still hold.",
-    "negligible": "Do not expect this benefit from better internal service; there may be other reasons for it.",
-    "inconclusive": "Do not act on this claim alone. More periods, more units or more answers a unit would settle it.",
-    "not_estimable": "To answer it, the study needs what is named above.",
+    "supported": message("Act on it: start with the units that serve their customers worst. Keep measuring."),
+    "contradicted": message(
+        "Do not build on this claim here. Find out what else changed, and whether the measures still hold."
+    ),
+    "negligible": message(
+        "Do not expect this benefit from better internal service; there may be other reasons for it."
+    ),
+    "inconclusive": message(
+        "Do not act on this claim alone. More periods, more units or more answers a unit would settle it."
+    ),
+    "not_estimable": message("To answer it, the study needs what is named above."),
 }
 
 
 def so_what(finding: Finding) -> Page:
     """What to do with a finding."""
     weak = [check.detail for check in finding.checks if not check.passed]
-    return paragraphs(SO_WHAT[finding.verdict], f"Mind: {'; '.join(weak)}." if weak else "")
+    return paragraphs(say(SO_WHAT[finding.verdict]), say("Mind: {what}.", what=series(weak)) if weak else "")
 
 
 def sensitivity_table(finding: Finding) -> Page:
     """Sensitivity rows of a finding, the headline first."""
     if finding.estimate is None:
-        return paragraphs("There is nothing to vary: the claim could not be tested.")
-    head = Row("headline", finding.estimate, finding.ci_low, finding.ci_high, finding.p)
-    rows = [(r.name, r.estimate, r.ci_low, r.ci_high, p_text(r.p)) for r in (head, *finding.sensitivity)]
-    return listing(rows, ("asked this way", "estimate", "from", "to", "p"))
+        return paragraphs(say("There is nothing to vary: the claim could not be tested."))
+    head = Row(message("headline"), finding.estimate, finding.ci_low, finding.ci_high, finding.p)
+    rows = [(known(r.name), r.estimate, r.ci_low, r.ci_high, p_text(r.p)) for r in (head, *finding.sensitivity)]
+    return listing(rows, say_each("asked this way", "estimate", "from", "to", "p"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,7 +493,7 @@ class Metrics:
     rows: tuple[Metric, ...]
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        rows = [(r.name.replace("_", " "), r.of, r.value, r.ci_low, r.ci_high, r.n) for r in self.rows]
-        shown = listing(rows, ("metric", "of", "value", "from", "to", "n"))
+        rows = [(known(r.name.replace("_", " ")), known(r.of), r.value, r.ci_low, r.ci_high, r.n) for r in self.rows]
+        shown = listing(rows, say_each("metric", "of", "value", "from", "to", "n"))
         payload = {"metrics": plain([asdict(row) for row in self.rows])}
         return {MIME: payload, "text/html": shown.html, "text/plain": shown.text}

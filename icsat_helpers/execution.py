@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from icsat_helpers.cache import VARIABLE
+from icsat_helpers import cache, words
 from icsat_helpers.kernels import Kernels
 from icsat_helpers.parameters import Notebook
 from icsat_helpers.plans import Plan
@@ -69,7 +69,9 @@ def execute(notebook: Notebook, plan: Plan, kernels: Kernels, wanted: Callable[[
     try:
         kernels.wait()
         start = time.monotonic()
-        manager = kernels.manager(start + timeout, {VARIABLE: str(plan.held)}, wanted)
+        manager = kernels.manager(
+            start + timeout, {cache.VARIABLE: str(plan.held), words.VARIABLE: plan.language}, wanted
+        )
         made = _papermill(notebook, values, kernels.folder, manager)
         known = {*map(str, values.values()), *plan.identity.values()}
         findings, metrics = without_names(gather(made, notebook.name, plan.identity), known)

@@ -18,6 +18,7 @@ import pandas as pd
 from icsat_helpers.designs import Design
 from icsat_helpers.inference import WEAK_F, Column, Estimate, NotEstimable, Slope, apart, jackknife, pair, slope
 from icsat_helpers.sensitivity import SIGNIFICANT, Check, Row
+from icsat_helpers.words import message, places, say
 
 LONG = 8  # periods from which half a panel still says something
 
@@ -60,18 +61,22 @@ class Feedback:
         if all(row is not None and value * row.value > 0 and row.p < SIGNIFICANT for row in needed):
             return ""
         if self.seen:
-            return "Each seems to move the other, so that it is not clear which comes first."
-        return "Among units that stood alike before, too little of it is left to say so."
+            return say("Each seems to move the other, so that it is not clear which comes first.")
+        return say("Among units that stood alike before, too little of it is left to say so.")
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """Sensitivity rows."""
-        noisy = " (attenuated)" if self.attenuated else ""
+        reverse = (
+            message("reverse path: outcome now, satisfaction next (attenuated)")
+            if self.attenuated
+            else message("reverse path: outcome now, satisfaction next")
+        )
         asked = {
-            "outcome now held": self.held,
-            "half-panel jackknife": self.half_panel,
-            "exposure after the outcome, that before it held": self.after,
-            f"reverse path: outcome now, satisfaction next{noisy}": self.reverse,
+            message("outcome now held"): self.held,
+            message("half-panel jackknife"): self.half_panel,
+            message("exposure after the outcome, that before it held"): self.after,
+            reverse: self.reverse,
         }
         return tuple(Row.of(name, estimate) for name, estimate in asked.items() if estimate is not None)
 
@@ -79,14 +84,14 @@ class Feedback:
     def checks(self) -> tuple[Check, ...]:
         """Checks, each passed where nothing leads back from the outcome."""
         said = {
-            "feedback": (self.after, "the outcome goes with satisfaction in the period after it"),
-            "reverse_path": (self.reverse, "the outcome is followed by satisfaction"),
+            "feedback": (self.after, message("the outcome goes with satisfaction in the period after it with p = {p}")),
+            "reverse_path": (self.reverse, message("the outcome is followed by satisfaction with p = {p}")),
         }
         return tuple(
-            Check(name, way.p >= SIGNIFICANT, f"{words} with p = {way.p:.3f}")
+            Check(name, way.p >= SIGNIFICANT, say(text, p=places(way.p, 3)))
             if way is not None
-            else Check(name, False, "too few periods to see whether the outcome moves satisfaction in turn")
-            for name, (way, words) in said.items()
+            else Check(name, False, say("too few periods to see whether the outcome moves satisfaction in turn"))
+            for name, (way, text) in said.items()
         )
 
 

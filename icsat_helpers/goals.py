@@ -10,8 +10,10 @@ from scipy import stats
 
 from icsat_helpers.service import provider_means, served
 from icsat_helpers.study import Study
+from icsat_helpers.words import message
 
-MET, MISSED, OPEN, SILENT = "met", "missed", "too early to say", "no answers"
+MET, MISSED = message("met"), message("missed")
+OPEN, SILENT = message("too early to say"), message("no answers")
 
 
 def judge(study: Study, periods: Iterable[int] = ()) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from icsat_helpers.inference import FEWEST_UNITS, Array, Estimate, NotEstimable, jackknife
+from icsat_helpers.words import say
 
 NEWTON_STEPS = 50
 WEAK_AGREEMENT = 0.1  # correlation of halves below which the own score cannot be freed of noise
@@ -72,9 +73,11 @@ def leaving_hazard(rows: pd.DataFrame, half_a: Array | None = None, half_b: Arra
     """
     units, names = pd.factorize(rows["unit"], sort=True)
     if len(names) < FEWEST_UNITS or rows["event"].sum() < 1:
-        raise NotEstimable(f"{len(names)} units and {int(rows['event'].sum())} leavers are too few")
+        raise NotEstimable(
+            say("{units} units and {leavers} leavers are too few", units=len(names), leavers=int(rows["event"].sum()))
+        )
     if rows["own"].std() < SMALLEST_SPREAD:
-        raise NotEstimable("people of a unit all answered alike")
+        raise NotEstimable(say("people of a unit all answered alike"))
     known = _told_apart(rows)
     good = rows["good"].fillna(rows["good"].mean()).to_numpy(dtype=float) if known else None
     event, covariates = rows["event"].to_numpy(dtype=float), _covariates(rows, good)
@@ -257,4 +260,4 @@ def cloglog(
         beta = beta + step
         if np.abs(step).max() < NEWTON_TOLERANCE:
             return beta
-    raise NotEstimable("the hazard model does not converge: some group has no leaver, or everyone left")
+    raise NotEstimable(say("the hazard model does not converge: some group has no leaver, or everyone left"))

@@ -16,7 +16,13 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.periods import period_end
 from icsat_helpers.scores import TABLE_OF, favourable_answers, favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.study import Study
-from icsat_helpers.words import fixed, say
+from icsat_helpers.words import fixed, message, say, say_each
+
+TITLES = {
+    "internal": message("Mean internal score"),
+    "morale": message("Mean morale score"),
+    "external": message("Mean external score"),
+}
 
 
 def invited(study: Study, t: int | None = None) -> pd.DataFrame:
@@ -187,12 +193,12 @@ def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
     kept = [term for term, column in terms.items() if data[column].nunique() > 1]
     both = min(data["answered"].sum(), (1 - data["answered"]).sum())
     if not kept or both < minimum or data["unit"].nunique() < FEWEST_UNITS:
-        return paragraphs("Who answers cannot be compared: too little is known, or too few did or did not answer.")
+        return paragraphs(say("Who answers cannot be compared: too little is known, or too few did or did not answer."))
     fitted = smf.glm(f"{left} ~ {' + '.join(kept)}", data, family=sm.families.Binomial())
     result = fitted.fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(data["unit"])[0]})
     odds, bounds = np.exp(result.params), np.exp(result.conf_int())
     found = [(name, odds[name], bounds.loc[name, 0], bounds.loc[name, 1]) for name in odds.index if name != "Intercept"]
-    return listing(found, ("known of a person", "odds ratio of answering", "from", "to"))
+    return listing(found, say_each("known of a person", "odds ratio of answering", "from", "to"))
 
 
 def response_rate(study: Study, rows: pd.DataFrame) -> float:
@@ -229,13 +235,17 @@ def metrics(study: Study, notebook: str) -> Metrics:
 def advice(study: Study, rows: pd.DataFrame) -> Page:
     """What the response means for reading the other pages."""
     if rows.empty:
-        return paragraphs("Who was asked is not known (no table people), so nothing can be said about those not heard.")
+        return paragraphs(
+            say("Who was asked is not known (no table people), so nothing can be said about those not heard.")
+        )
     if len(rows) < study.settings.minimum_group:
-        return paragraphs("Too few people were asked to say how many answered.")
+        return paragraphs(say("Too few people were asked to say how many answered."))
     rate, units = response_rate(study, rows), response(study)
     low = int(((units["share"] < 0.5) & ~suppressed(units["n"], study.settings.minimum_group)).sum())
     heard = (
-        "Enough people answered to read on." if rate >= 0.5 else "Fewer than half answered: read every page with care."
+        say("Enough people answered to read on.")
+        if rate >= 0.5
+        else say("Fewer than half answered: read every page with care.")
     )
     quiet = say("In {low} of {units} units fewer than half did; ask there first next time.", low=low, units=len(units))
     return paragraphs(

@@ -17,6 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from icsat_helpers import words
+from icsat_helpers.words import say
+
 Array = npt.NDArray[np.float64]
 Column = str | tuple[str, str]
 """A column, or the columns of two halves."""
@@ -187,7 +190,7 @@ def moments(
     rows = _usable(frame, list(dict.fromkeys([*columns, *([weights] if weights else [])])), fixed_effects)
     codes, clusters = pd.factorize(rows[cluster], sort=True)
     if len(clusters) < 3:
-        raise NotEstimable(f"a slope needs at least 3 clusters, there are {len(clusters)}")
+        raise NotEstimable(say("a slope needs at least 3 clusters, there are {n}", n=len(clusters)))
     w = rows[weights].to_numpy(dtype=float) if weights else np.ones(len(rows))
     values = rows[columns].to_numpy(dtype=float)
     period = np.eye(rows["t"].nunique())[pd.factorize(rows["t"], sort=True)[0]]
@@ -259,14 +262,14 @@ def slope(
         f, f_left = known.first_stage(full)[:, 0], known.first_stage(left)
         variance = np.array([jackknife(f[k], f_left[k]).se ** 2 for k in range(len(f))])
     if not np.isfinite(value).all() or not np.isfinite(without).all():
-        raise NotEstimable(f"{one} does not vary enough within units and periods")
+        raise NotEstimable(say("{column} does not vary enough within units and periods", column=words.known(one)))
     mean, k = full.mean(axis=(0, 1)), known.regressors
     if mean[0, k] <= 0:
-        raise NotEstimable("the halves of a unit's people do not move together")
+        raise NotEstimable(say("the halves of a unit's people do not move together"))
     y_a, y_b = mean[2 * k, 2 * k], mean[2 * k + 1, 2 * k + 1]
     raw = rows[y].to_numpy(dtype=float)
     if min(y_a, y_b) <= SMALLEST_SHARE * known.size * np.mean(raw**2):
-        raise NotEstimable(f"{y} does not vary enough within units and periods")
+        raise NotEstimable(say("{column} does not vary enough within units and periods", column=words.known(y)))
     first, *others = (jackknife(value[j], without[:, j]) for j in range(k))
     same = one == two
     return Slope(

@@ -18,10 +18,15 @@ from icsat_helpers.measurement import FAIR, Instrument, sheets
 from icsat_helpers.sensitivity import SIGNIFICANT
 from icsat_helpers.structure import Fit, cfa
 from icsat_helpers.study import Study
+from icsat_helpers.words import known, listed, message, period, say, say_each
 
 FEWEST_SHEETS = 100  # in each group; with fewer a shift of half a standard deviation is missed every other time
 CFI_FALL = 0.01  # Cheung & Rensvold 2002
-GROUPS = {"language": "languages", "associate_type": "types of associates", "period": "periods"}
+GROUPS = {
+    "language": message("languages"),
+    "associate_type": message("types of associates"),
+    "period": message("periods"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,9 @@ def compare(study: Study, tool: Instrument, by: str) -> Comparison:
     complete = rows.dropna(subset=[*items, by])
     group = complete[by].astype(str)
     if by == "associate_type" and len(small := _small(group)) > 1:
-        group = group.where(~group.isin(small), f"{_listed(small)} together")
+        group = group.where(
+            ~group.isin(small), say("{groups} together", groups=listed([known(name) for name in small]))
+        )
     counts = group.value_counts().rename_axis("group").rename("n").reset_index()
     first = ["group"] if by == "period" else ["n", "group"]
     counts = counts.sort_values(first, ascending=[name != "n" for name in first], ignore_index=True)
@@ -93,7 +100,7 @@ def compare(study: Study, tool: Instrument, by: str) -> Comparison:
     fits: tuple[Fit, ...] = ()
     reason = tool.reason
     if not reason and len(groups) < 2:
-        reason = f"fewer than two {GROUPS[by]} have {FEWEST_SHEETS} complete sheets"
+        reason = say("fewer than two {groups} have {n} complete sheets", groups=say(GROUPS[by]), n=FEWEST_SHEETS)
     elif not reason:
         try:
             samples = [moments(complete[group == name], items) for name in groups]
@@ -101,7 +108,7 @@ def compare(study: Study, tool: Instrument, by: str) -> Comparison:
         except NotEstimable as why:
             reason = str(why)
     if any(np.isnan(fit.indices.chi2) for fit in fits):
-        fits, reason = (), "in one of them items hang together too loosely"
+        fits, reason = (), say("in one of them items hang together too loosely")
     return Comparison(tool, by, shown, groups, fits, reason)
 
 
@@ -110,32 +117,47 @@ def _small(group: pd.Series) -> list[str]:
     return sorted(sizes.index[sizes < FEWEST_SHEETS])
 
 
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+def _name(group: str) -> str:
+    """A language, a type of associates or a period, as readers call it."""
+    return period(known(group))
 
 
 def said(found: Comparison) -> str:
     """Which comparisons of means are safe, in words."""
-    name, what = found.tool.name, GROUPS[found.by]
-    small = [g for g, n in zip(found.counts["group"], found.counts["n"], strict=True) if n < FEWEST_SHEETS]
-    few = f" Too few sheets: {', '.join(small)}." if small else ""
+    name, what = found.tool.name, say(GROUPS[found.by])
+    small = [_name(g) for g, n in zip(found.counts["group"], found.counts["n"], strict=True) if n < FEWEST_SHEETS]
+    few = [say("Too few sheets: {groups}.", groups=", ".join(small))] if small else []
     hidden = int(found.counts["n"].isna().sum())
-    few += f" Hidden to protect small groups: {hidden}." if hidden else ""
+    few += [say("Hidden to protect small groups: {n}.", n=hidden)] if hidden else []
     if not found.fits:
-        return f"{name}: {what} cannot be checked: {found.reason}.{few}"
-    who = _listed(found.groups) if found.by != "associate_type" else " against ".join(found.groups)
+        told = say("{name}: {groups} cannot be checked: {why}.", name=name, groups=what, why=found.reason)
+        return " ".join([told, *few])
+    groups = [_name(group) for group in found.groups]
+    who = say("{first} against {second}", first=groups[0], second=", ".join(groups[1:]))
+    who = who if found.by == "associate_type" else listed(groups)
     if found.fits[0].indices.cfi < FAIR["cfi"]:
-        return f"{name}: the items do not form the same scales in {who}: compare nothing between them.{few}"
-    loadings, intercepts = (step.answer for step in found.steps)
-    if loadings == "different":
-        advice = "items do not weigh alike: compare neither means nor relations"
-    elif intercepts == "different":
-        advice = "relations may be compared, means not: some items are easier to agree with for some"
-    elif "nearly" in (loadings, intercepts):
-        advice = "means may be compared, but read a small difference with care: items do not work quite alike"
+        told = say(
+            "{name}: the items do not form the same scales in {who}: compare nothing between them.", name=name, who=who
+        )
+        return " ".join([told, *few])
+    answers = [step.answer for step in found.steps]
+    if answers[0] == "different":
+        advice = say("items do not weigh alike: compare neither means nor relations")
+    elif answers[1] == "different":
+        advice = say("relations may be compared, means not: some items are easier to agree with for some")
+    elif "nearly" in answers:
+        advice = say("means may be compared, but read a small difference with care: items do not work quite alike")
     else:
-        advice = "means may be compared"
-    return f"{name}, {what} ({who}): {advice}.{few}"
+        advice = say("means may be compared")
+    told = say("{name}, {groups} ({who}): {advice}.", name=name, groups=what, who=who, advice=advice)
+    return " ".join([told, *few])
+
+
+LEVEL_NAMES = {
+    "configural": message("configural"),
+    "metric": message("metric"),
+    "scalar": message("scalar"),
+}
 
 
 def table(found: Sequence[Comparison]) -> Page:
@@ -148,8 +170,8 @@ def table(found: Sequence[Comparison]) -> Page:
             change = (max(step.fall, 0.0), p_text(step.p)) if step else (None, "")
             rows.append(
                 (
-                    f"{comparison.tool.name}, {GROUPS[comparison.by]}",
-                    fit.level,
+                    f"{comparison.tool.name}, {say(GROUPS[comparison.by])}",
+                    say(LEVEL_NAMES[fit.level]),
                     i.chi2,
                     i.df,
                     i.cfi,
@@ -159,9 +181,10 @@ def table(found: Sequence[Comparison]) -> Page:
                 )
             )
     if not rows:
-        return paragraphs("No groups could be compared.")
+        return paragraphs(say("No groups could be compared."))
     return listing(
-        rows, ("compared", "equal", "chi-square", "df", "CFI", "RMSEA", "SRMR", "CFI falls by", "p of the step")
+        rows,
+        say_each("compared", "equal", "chi-square", "df", "CFI", "RMSEA", "SRMR", "CFI falls by", "p of the step"),
     )
 
 
@@ -175,8 +198,15 @@ def latent_means(found: Sequence[Comparison]) -> Page:
         for g, group in enumerate(others, 1):
             for scale, mean, se in zip(fit.scales, fit.latent_means[g], fit.latent_means_se[g], strict=True):
                 rows.append(
-                    (comparison.tool.name, f"{group} less {first}", scale, mean, mean - 1.96 * se, mean + 1.96 * se)
+                    (
+                        comparison.tool.name,
+                        say("{group} less {other}", group=_name(group), other=_name(first)),
+                        known(scale),
+                        mean,
+                        mean - 1.96 * se,
+                        mean + 1.96 * se,
+                    )
                 )
     if not rows:
-        return paragraphs("There are no means that may be compared between groups, or no groups to compare.")
-    return listing(rows, ("of", "groups", "scale", "standard deviations", "from", "to"))
+        return paragraphs(say("There are no means that may be compared between groups, or no groups to compare."))
+    return listing(rows, say_each("of", "groups", "scale", "standard deviations", "from", "to"))

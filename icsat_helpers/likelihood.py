@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import linalg
 
 from icsat_helpers.inference import Array, NotEstimable
+from icsat_helpers.words import say
 
 LEVELS = ("configural", "metric", "scalar")  # equal in all groups: nothing, loadings, loadings and intercepts
 
@@ -33,7 +34,7 @@ def moments(rows: pd.DataFrame, items: Sequence[str]) -> Moments:
     values = rows[list(items)].to_numpy(dtype=float)
     complete = values[np.isfinite(values).all(axis=1)]
     if len(complete) <= len(items):
-        raise NotEstimable(f"{len(complete)} complete sheets are too few for {len(items)} items")
+        raise NotEstimable(say("{n} complete sheets are too few for {items} items", n=len(complete), items=len(items)))
     cov = np.cov(complete, rowvar=False, bias=True).reshape(len(items), len(items))
     return Moments(len(complete), complete.mean(axis=0), cov)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from icsat_helpers.release import Statements, travelling
-from icsat_helpers.words import fixed
+from icsat_helpers.words import fixed, known, places, say
 
 WORDY = 3  # columns of words that fit beside each other on a phone
 
@@ -52,7 +52,7 @@ def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
 
 def of_frame(frame: pd.DataFrame) -> Page:
     """Table of a frame, its columns as head."""
-    return listing(frame.itertuples(index=False), [str(name).replace("_", " ") for name in frame.columns])
+    return listing(frame.itertuples(index=False), [known(str(name).replace("_", " ")) for name in frame.columns])
 
 
 def paragraphs(*texts: str) -> Page:
@@ -67,7 +67,7 @@ def steps(texts: Sequence[str]) -> Page:
     return Page(html, "\n".join(f"{i}. {text}" for i, text in enumerate(texts, 1)))
 
 
-def span(value: float, low: float, high: float, places: int = 2, sign: str = "") -> str:
+def span(value: float, low: float, high: float, digits: int = 2, sign: str = "") -> str:
     """Write a value with its interval.
 
     Examples
@@ -75,12 +75,9 @@ def span(value: float, low: float, high: float, places: int = 2, sign: str = "")
     >>> span(-0.123, -0.25, 0.004, sign="+"), span(61.2, float("nan"), float("nan"), 0)
     ('−0.12 (−0.25 to +0.00)', '61')
     """
-    if not math.isfinite(value):
-        return "–"
-    one, two, three = (
-        f"{round(number, places) + 0.0:{sign}.{places}f}".replace("-", "−") for number in (value, low, high)
-    )
-    return f"{one} ({two} to {three})" if math.isfinite(low) else one
+    one, two, three = (places(number, digits, sign) for number in (value, low, high))
+    whole = math.isfinite(value) and math.isfinite(low)
+    return say("{value} ({low} to {high})", value=one, low=two, high=three) if whole else one
 
 
 def together(*pages: Page) -> Page:
@@ -95,7 +92,9 @@ def _is_number(cell: Any) -> bool:
 
 def _text(cell: Any) -> str:
     if isinstance(cell, bool):
-        return "yes" if cell else "no"
+        return say("yes") if cell else say("no")
+    if isinstance(cell, numbers.Integral):
+        return fixed(int(cell), 0)
     if isinstance(cell, float):
         return fixed(cell, 3)
     return "–" if cell is None or cell == "" else str(cell)

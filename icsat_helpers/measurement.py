@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,13 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.scores import APART, TABLE_OF, scales
 from icsat_helpers.structure import Fit, cfa
 from icsat_helpers.study import Study
-from icsat_helpers.words import number
+from icsat_helpers.words import known, listed, message, say, say_each, series, spoken, upper
 
 NEARLY_ONE = 0.85  # correlation of two scales from which they hardly say different things (Brown 2015)
 GOOD = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}  # Hu & Bentler 1999
 FAIR = {"cfi": 0.90, "rmsea": 0.08, "srmr": 0.10}
-SAID = {"internal": "Internal satisfaction", "morale": "Morale"}
+LONGEST = 44  # letters of a question beside a figure
+SAID = {"internal": message("Internal satisfaction"), "morale": message("Morale")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Instrument:
     fit : Fit or None
     reason : str
         Why there is no fit.
+    texts : dict of item to str
+        The questions in the language of the report, or in English, or the item's name.
     minimum : int
         Figures about fewer people are not shown.
     """
@@ -54,6 +58,7 @@ class Instrument:
     constant: tuple[str, ...]
     fit: Fit | None
     reason: str
+    texts: dict[str, str]
     minimum: int
 
     @property
@@ -109,14 +114,19 @@ def instrument(study: Study, measure: str) -> Instrument | None:
     names, fit, reason = [item for items in modelled.values() for item in items], None, ""
     try:
         if not names:
-            raise NotEstimable("no scale has two items that differ between people")
+            raise NotEstimable(say("no scale has two items that differ between people"))
         if len(rows[names].dropna()) < study.settings.minimum_group:
-            raise NotEstimable(f"fewer than {study.settings.minimum_group} people answered every item")
+            raise NotEstimable(say("fewer than {n} people answered every item", n=study.settings.minimum_group))
         fit = cfa([moments(rows, names)], modelled)
     except NotEstimable as why:
         reason = str(why)
     kept = {scale: items for scale, items in varying.items() if items}
-    return Instrument(measure, SAID[measure], rows, kept, single, constant, fit, reason, study.settings.minimum_group)
+    texts = {
+        item.name: item.text.get(spoken()) or item.text.get("en") or item.name
+        for item in study.settings.items_of(TABLE_OF[measure])
+    }
+    minimum = study.settings.minimum_group
+    return Instrument(measure, say(SAID[measure]), rows, kept, single, constant, fit, reason, texts, minimum)
 
 
 def measures(study: Study, tool: Instrument) -> list[str]:
@@ -128,7 +138,7 @@ def describe(tools: Sequence[Instrument]) -> Page:
     """What there is to judge the questions by."""
     if not tools:
         return paragraphs(
-            "There are no answers to single questions, only averages: the questions cannot be judged here."
+            say("There are no answers to single questions, only averages: the questions cannot be judged here.")
         )
     rows = []
     for tool in tools:
@@ -136,7 +146,7 @@ def describe(tools: Sequence[Instrument]) -> Page:
         complete = tool.fit.n if tool.fit else None
         items = sum(len(each) for each in tool.scales.values())
         rows.append((tool.name, len(tool.scales), items, n if n >= tool.minimum else None, complete))
-    return listing(rows, ("of", "scales", "items", "people", "complete sheets"))
+    return listing(rows, say_each("of", "scales", "items", "people", "complete sheets"))
 
 
 def reliability(tool: Instrument, notebook: str) -> tuple[Metric, ...]:
@@ -169,29 +179,36 @@ def reliability_said(tool: Instrument, found: Sequence[Metric]) -> str:
     of = {metric.name: metric for metric in found if metric.of == tool.measure}
     metric = of.get("omega_total") or of.get("cronbach_alpha")
     if metric is None:
-        return f"{tool.name}: with one item, or too few answers, it cannot be checked whether answers hang together."
-    name = f"{'omega' if metric.name == 'omega_total' else 'alpha'} {number(metric.value)}"
+        return say(
+            "{name}: with one item, or too few answers, it cannot be checked whether answers hang together.",
+            name=tool.name,
+        )
+    kind = message("omega {value}") if metric.name == "omega_total" else message("alpha {value}")
+    value = say(kind, value=metric.value)
     if metric.value >= RELIABLE:
-        return f"{tool.name}: a person's answers hang together ({name})."
-    return f"{tool.name}: a person's answers hang together loosely ({name}): read averages of many people only."
+        return say("{name}: a person's answers hang together ({reliability}).", name=tool.name, reliability=value)
+    return say(
+        "{name}: a person's answers hang together loosely ({reliability}): read averages of many people only.",
+        name=tool.name, reliability=value,
+    )  # fmt: skip
 
 
 def reliability_table(found: Sequence[Metric]) -> Page:
     """Alpha and omega side by side, with intervals."""
     if not found:
-        return paragraphs("Nothing to check here: answers that hang together need two items on one matter.")
+        return paragraphs(say("Nothing to check here: answers that hang together need two items on one matter."))
     alphas = {m.of: m for m in found if m.name == "cronbach_alpha"}
     omegas = {m.of: m for m in found if m.name == "omega_total"}
-    head = ("of", "alpha", "from", "to", "omega", "from", "to", "n")
+    head = say_each("of", "alpha", "from", "to", "omega", "from", "to", "n")
     rows = []
     for name, alpha in alphas.items():
         omega = omegas.get(name)
         pair = (omega.value, omega.ci_low, omega.ci_high) if omega else (None, None, None)
-        rows.append((name, alpha.value, alpha.ci_low, alpha.ci_high, *pair, alpha.n))
+        rows.append((known(name), alpha.value, alpha.ci_low, alpha.ci_high, *pair, alpha.n))
     return listing(rows, head)
 
 
-def item_table(study: Study, tool: Instrument, language: str) -> Page:
+def item_table(tool: Instrument) -> Page:
     """Item by item: text, correlation with the rest of its scale, alpha of the scale without it, loading."""
     import pingouin as pg
 
@@ -205,14 +222,15 @@ def item_table(study: Study, tool: Instrument, language: str) -> Page:
             others = complete.drop(columns=item)
             rest = float(complete[item].corr(others.mean(axis=1)))
             dropped = float(pg.cronbach_alpha(others)[0]) if len(items) > 2 else None
-            text = study.settings.items[item].text
-            said = text.get(language or study.settings.language) or text.get("en") or item
-            rows.append((scale, said, rest, dropped, loadings.get(item)))
+            rows.append((known(scale), tool.texts[item], rest, dropped, loadings.get(item)))
     if not rows:
         return paragraphs(
-            f"{tool.name}: no scale has two items, and answers of enough people, to hold an item against the rest."
+            say(
+                "{name}: no scale has two items, and answers of enough people, to hold an item against the rest.",
+                name=tool.name,
+            )
         )
-    return listing(rows, ("scale", "item", "with the rest", "alpha without it", "loading"))
+    return listing(rows, say_each("scale", "item", "with the rest", "alpha without it", "loading"))
 
 
 def structure_table(tools: Sequence[Instrument]) -> Page:
@@ -237,30 +255,30 @@ def structure_table(tools: Sequence[Instrument]) -> Page:
                 )
             )
     if not rows:
-        return paragraphs("No factor model could be fitted; what follows says why.")
-    head = ("of", "n", "chi-square", "df", "p", "CFI", "TLI", "RMSEA", "90% from", "to", "SRMR")
+        return paragraphs(say("No factor model could be fitted; what follows says why."))
+    head = say_each("of", "n", "chi-square", "df", "p", "CFI", "TLI", "RMSEA", "90% from", "to", "SRMR")
     return listing(rows, head)
 
 
 def structure_said(tool: Instrument) -> str:
     """Whether the items form the scales, in words."""
-    left = [f"{scale} has one item and is not in the model" for scale in tool.single]
-    left += [f"everyone gave the same answer to {item}" for item in tool.constant]
-    beside = f" ({'; '.join(left)})" if left else ""
-    if tool.fit is None:
-        return f"{tool.name}: whether the items form their scales cannot be checked: {tool.reason}{beside}."
-    i, fit = tool.fit.indices, tool.fit
-    if fit.problems:
-        return f"{tool.name}: the factor model cannot be read: {'; '.join(fit.problems)}{beside}."
-    if i.df == 0:
-        said = "the items are just enough to describe one scale, too few to test it"
+    name, i, fit = tool.name, tool.fit.indices if tool.fit else None, tool.fit
+    if fit is None or i is None:
+        said = say("{name}: whether the items form their scales cannot be checked: {why}.", name=name, why=tool.reason)
+    elif fit.problems:
+        said = say("{name}: the factor model cannot be read: {why}.", name=name, why=series(fit.problems))
+    elif i.df == 0:
+        said = say("{name}: the items are just enough to describe one scale, too few to test it.", name=name)
     elif _within(tool, GOOD):
-        said = "the items form the scales they are meant for"
+        said = say("{name}: the items form the scales they are meant for.", name=name)
     elif _within(tool, FAIR):
-        said = "the items form the scales they are meant for, though not neatly"
+        said = say("{name}: the items form the scales they are meant for, though not neatly.", name=name)
     else:
-        said = "the items do not form the scales they are meant for: read items, not scales"
-    return f"{tool.name}: {said}{beside}." + _alike(fit)
+        said = say("{name}: the items do not form the scales they are meant for: read items, not scales.", name=name)
+    left = [say("{scale} has one item and is not in the model.", scale=upper(known(scale))) for scale in tool.single]
+    left += [say("Everyone gave the same answer to {item}.", item=item) for item in tool.constant]
+    alike = _alike(fit) if fit is not None and not fit.problems else ""
+    return " ".join(filter(None, [said, *left, alike]))
 
 
 def _within(tool: Instrument, bounds: dict[str, float]) -> bool:
@@ -271,29 +289,45 @@ def _within(tool: Instrument, bounds: dict[str, float]) -> bool:
 def _alike(fit: Fit) -> str:
     """Scales that hardly say different things."""
     pairs = [
-        (float(fit.correlations[0, a, b]), f"{fit.scales[b]} and {fit.scales[a]}")
+        (float(fit.correlations[0, a, b]), listed([known(fit.scales[b]), known(fit.scales[a])]))
         for a, b in zip(*np.tril_indices(len(fit.scales), -1), strict=True)
     ]
     close = [(r, names) for r, names in sorted(pairs, reverse=True) if r >= NEARLY_ONE]
     if not close:
         return ""
     r, names = close[0]
-    more = f" ({len(close)} of {len(pairs)} pairs so)" if len(pairs) > 1 else ""
-    return (
-        f" Free of noise, {names} correlate {number(r)}: people hardly tell them apart{more}; read the overall score."
-    )
+    if len(pairs) == 1:
+        return say(
+            "Free of noise, {scales} correlate {r}: people hardly tell them apart; read the overall score.",
+            scales=names, r=r,
+        )  # fmt: skip
+    return say(
+        "Free of noise, {scales} correlate {r}: people hardly tell them apart ({n} of {pairs} pairs so); read the "
+        "overall score.",
+        scales=names, r=r, n=len(close), pairs=len(pairs),
+    )  # fmt: skip
 
 
 def loadings(tool: Instrument, fit: Fit) -> Chart:
     """Standardised loadings with 95% intervals, scale by scale."""
     values, half = fit.loadings[0], 1.96 * fit.loadings_se[0]
-    labels = [f"{item} ({scale})" for scale, items in tool.modelled.items() for item in items]
+    names = [textwrap.shorten(tool.texts[item], LONGEST, placeholder=" …") for item in fit.items]
+    labels = [name.replace("$", r"\$") for name in names]  # not a formula
     low, high = int(np.argmin(values)), int(np.argmax(values))
     return dots(
         pd.DataFrame({"label": labels, "value": values, "low": values - half, "high": values + half}),
-        f"{tool.name}: standardised loading of each item on its scale",
-        f"{tool.name}, loadings of {len(values)} items on {len(fit.scales)} scales with 95% intervals: from "
-        f"{number(values[low])} ({fit.items[low]}) to {number(values[high])} ({fit.items[high]}).",
+        say("{name}: standardised loading of each item on its scale", name=tool.name),
+        say(
+            "{name}, loadings of {items} items on {scales} scales with 95% intervals: from {low} ({lowest}) to {high} "
+            "({highest}).",
+            name=tool.name,
+            items=len(values),
+            scales=len(fit.scales),
+            low=float(values[low]),
+            lowest=names[low],
+            high=float(values[high]),
+            highest=names[high],
+        ),
     )
 
 

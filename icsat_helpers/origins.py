@@ -9,6 +9,7 @@ from typing import Any
 
 from icsat_helpers.results import MIME
 from icsat_helpers.study import ASKED, Study
+from icsat_helpers.words import say
 
 PACKAGES = ("icsat-helpers", "pandas", "numpy", "scipy", "statsmodels", "pyfixest", "diff-diff", "papermill")
 
@@ -24,8 +25,8 @@ class Provenance:
     versions: dict[str, str]
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        rows = {"study": self.study, "period": self.period, "site": self.site or "all"}
-        rows |= {f"data: {name}": value[:16] for name, value in self.sha256.items()} | self.versions
+        rows = {say("study"): self.study, say("period"): self.period, say("site"): self.site or say("all")}
+        rows |= {say("data: {table}", table=name): value[:16] for name, value in self.sha256.items()} | self.versions
         body = "".join(f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items())
         run = {"period": self.period, "study": self.study, "site": self.site}
         text = "\n".join(f"{k}: {v}" for k, v in rows.items())

@@ -10,7 +10,7 @@ from icsat_helpers.claims import Hypothesis
 from icsat_helpers.inference import Array
 from icsat_helpers.staggered import FEW
 from icsat_helpers.study import Study
-from icsat_helpers.words import number
+from icsat_helpers.words import known, message, period, say
 
 HORIZON = 40  # periods ahead that are looked at
 
@@ -50,28 +50,36 @@ def outlook(study: Study, claim: Hypothesis, rollout: Rollout) -> str:
     latest = len(rollout.periods) - 1
     treated = int((np.isfinite(rollout.start) & (rollout.start > 0)).sum()) + rollout.unseen
     free = np.isinf(rollout.start) & (rollout.others > latest).all(axis=1) & np.isfinite(rollout.outcome[:, latest])
-    kind = "provider" if rollout.providers else "unit"
-    what = "what customers say of them, net of who answers" if rollout.providers else "how satisfied they are"
-    who = f"“{rollout.name}” has just started in {_some(treated, kind)}"
-    plan = f"{who}. Measured will be {what}, against {_some(free.sum(), kind)} without a programme"
+    plan = say(PLANS[rollout.providers], programme=known(rollout.name), n=treated, free=int(free.sum()))
     smallest = claim.smallest_raw or claim.smallest_standardised * rollout.spread
     sizes = detectable(noise(rollout), treated, max(int(free.sum()), 1), np.arange(1.0, HORIZON + 1))
     if not free.any() or not np.isfinite(sizes).all():
-        return f"{plan}; whether an effect can be seen is not known yet"
+        return say("{plan}; whether an effect can be seen is not known yet", plan=plan)
     large = np.flatnonzero(sizes <= smallest)
     if not len(large):
-        return (
-            f"{plan}. An effect of {number(smallest)} points would hardly be seen with so few: what could be seen in "
-            f"four cases of five comes down to {number(float(sizes[-1]))} points; start it in more {kind}s"
-        )
+        return say(
+            "{plan}. An effect of {points} points would hardly be seen with so few: what could be seen in four cases "
+            "of five comes down to {least} points; start it in more units",
+            plan=plan, points=float(smallest), least=float(sizes[-1]),
+        )  # fmt: skip
     start = rollout.periods[latest] if (rollout.start == latest).any() else study.t
     step = int(np.median(np.diff(rollout.periods))) if latest else 1
     when = study.label(start + step * max(int(large[0]), FEWEST_PERIODS - 1))
-    return (
-        f"{plan}. An effect of {number(smallest)} points could be seen in four cases of five from {when} on, if "
-        "ratings go on varying as they did, from one period to the next independently"
-    )
+    return say(
+        "{plan}. An effect of {points} points could be seen in four cases of five from {period} on, if ratings go on "
+        "varying as they did, from one period to the next independently",
+        plan=plan, points=float(smallest), period=period(when),
+    )  # fmt: skip
 
 
-def _some(n: int, kind: str) -> str:
-    return f"{n} {kind}" + ("" if n == 1 else "s")
+PLANS = {
+    True: message(
+        "“{programme}” has just started; providers with it: {n}. Measured will be what customers say of them, net of "
+        "who answers, against {free} providers without a programme"
+    ),
+    False: message(
+        "“{programme}” has just started; units with it: {n}. Measured will be how satisfied they are, against {free} "
+        "units without a programme"
+    ),
+}
+"""What is planned, for providers and for units as customers."""

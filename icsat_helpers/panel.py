@@ -10,7 +10,13 @@ from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.scores import answers_of, missing_measure, person_scores, unit_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import message, say, say_each
 
+RUNGS = {
+    "association": message("association"),
+    "precedence": message("precedence"),
+    "intervention": message("intervention"),
+}
 WEIGHT_CAP = 4.0  # times the median: a few very large units must not decide alone
 
 
@@ -64,7 +70,7 @@ def unit_panel(study: Study, exposure: str, outcome: str) -> Panel:
     missing = [missing_measure(name) for name, part in ((exposure, x), (outcome, y)) if part.empty]
     empty = person_scores(study, exposure).iloc[:0]
     if missing:
-        return Panel(_join(x, y), empty, "none", f"the study has no {' and no '.join(missing)}", ())
+        return Panel(_join(x, y), empty, "none", _lacks(missing), ())
     persons = x[~x["given"]]
     if len(persons) < len(x) and _rung(_join(persons, y))[0] == "precedence":
         x = persons
@@ -81,6 +87,12 @@ def unit_panel(study: Study, exposure: str, outcome: str) -> Panel:
         warnings.append("mixed_source")
     answers = empty if x["given"].any() else person_scores(study, exposure)
     return Panel(frame, answers, rung, reason, tuple(warnings), answers_of(study, outcome, y))
+
+
+def _lacks(missing: list[str]) -> str:
+    if len(missing) == 1:
+        return say("the study has no {one}", one=missing[0])
+    return say("the study has no {one} and no {other}", one=missing[0], other=missing[1])
 
 
 def _join(x: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +116,7 @@ def _rung(frame: pd.DataFrame) -> tuple[str, str]:
     units = frame.dropna(subset=["exposure", "outcome"])["unit"].nunique()
     if units >= FEWEST_UNITS:
         return "association", ""
-    return "none", f"only {units} units have both measures; at least {FEWEST_UNITS} are needed"
+    return "none", say("only {n} units have both measures; at least {needed} are needed", n=units, needed=FEWEST_UNITS)
 
 
 def capped_weights(n: pd.Series) -> pd.Series:
@@ -125,14 +137,14 @@ def one_row_a_unit(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def describe(panel: Panel) -> Page:
     """What a panel holds: units, periods, pairs of an exposure and an outcome, and the rung they reach."""
     if panel.rung == "none":
-        return paragraphs(f"This study cannot answer it: {panel.reason}.")
+        return paragraphs(say("This study cannot answer it: {reason}.", reason=panel.reason))
     used = panel.frame.dropna(subset=["exposure", "outcome_next" if panel.rung == "precedence" else "outcome"])
     people = panel.answers["person"].nunique() if len(panel.answers) else None
     rows = [
-        ("rung", panel.rung),
-        ("units", used["unit"].nunique()),
-        ("periods", used["t"].nunique()),
-        ("units x periods", len(used)),
-        ("people behind the exposure", people if people is not None else "not known: only aggregates"),
+        (say("rung"), say(RUNGS[panel.rung])),
+        (say("units"), used["unit"].nunique()),
+        (say("periods"), used["t"].nunique()),
+        (say("units x periods"), len(used)),
+        (say("people behind the exposure"), people if people is not None else say("not known: only aggregates")),
     ]
-    return listing(rows, ("what", "n"))
+    return listing(rows, say_each("what", "n"))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from icsat_helpers.words import LANGUAGES
+
 COMMON = ("period", "study", "site", "output", "language")
 """What every notebook declares, each a plain ``str``."""
 
@@ -169,11 +171,8 @@ def values(asked: Iterable[str], notebooks: Sequence[Notebook]) -> dict[str, Any
 
 def refuse_language(language: str) -> None:
     """Raise `RequestError` for a language of the report that there is not."""
-    if language:
-        from icsat_helpers.settings import LANGUAGES
-
-        if language not in LANGUAGES:
-            raise RequestError(f"--parameter language: {language!r} is not {', '.join(LANGUAGES)}.")
+    if language and language not in LANGUAGES:
+        raise RequestError(f"--parameter language: {language!r} is not {', '.join(LANGUAGES)}.")
 
 
 def _near(name: str, known: Iterable[str]) -> str:

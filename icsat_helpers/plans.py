@@ -63,7 +63,7 @@ class Source:
         folder, period = self._asked
         if self._last is None or self._last.site != site:
             self._draft = self._draft or tables.read(find(folder))
-            self._last = clean.load(folder, period, site, self._draft)
+            self._last = clean.load(folder, period, site, draft=self._draft)
         return self._last
 
 

@@ -17,6 +17,7 @@ from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.scores import person_scores, scales, unit_scores
 from icsat_helpers.shapley import Array
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, known, listed, message, places, say, say_each, series, upper
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,11 +128,11 @@ def compared(found: list[Drivers]) -> Page:
     rows: list[tuple[Any, ...]] = []
     for one in found:
         if one.rows is None or one.importance is None:
-            rows.append((one.name, f"cannot be answered: {one.reason}", None, None, None))
+            rows.append((one.name, say("cannot be answered: {reason}", reason=one.reason), None, None, None))
             continue
-        said = f"{one.rows.level}; self-reported" if one.rows.self_reported else one.rows.level
+        said = say("{level}; self-reported", level=one.rows.level) if one.rows.self_reported else one.rows.level
         rows.append((one.name, said, one.importance.n_clusters, one.rows.n, one.importance.r2))
-    return listing(rows, ("outcome", "what is compared", "units", "rows", "share explained by all scales"))
+    return listing(rows, say_each("outcome", "what is compared", "units", "rows", "share explained by all scales"))
 
 
 def told_apart(found: list[Drivers]) -> Page:
@@ -144,24 +145,31 @@ def told_apart(found: list[Drivers]) -> Page:
         order = np.argsort(-i.share, kind="stable")
         for j, after in zip(order, [*order[1:], None], strict=True):
             ahead = (
-                f"{one.rows.scales[after]}, in {100 * i.ahead[j, after]:.0f} of 100 draws" if after is not None else ""
+                say(
+                    "{scale}, in {n} of 100 draws",
+                    scale=known(one.rows.scales[after]),
+                    n=fixed(100 * i.ahead[j, after], 0),
+                )
+                if after is not None
+                else ""
             )
-            rows.append((one.name, one.rows.scales[j], i.vif[j], ahead))
+            rows.append((one.name, known(one.rows.scales[j]), i.vif[j], ahead))
     if not rows:
-        return paragraphs("There is nothing to tell apart.")
-    return listing(rows, ("outcome", "scale", "variance inflation", "ahead of"))
+        return paragraphs(say("There is nothing to tell apart."))
+    return listing(rows, say_each("outcome", "scale", "variance inflation", "ahead of"))
 
 
 def table(ranked: list[Priority]) -> Page:
     """The ranking, shares in per cent."""
     if not ranked:
-        return paragraphs("No outcome of this study can be related to two or more scales.")
+        return paragraphs(say("No outcome of this study can be related to two or more scales."))
     rows = [
-        (p.scale, p.outcome, *(_two(v) for v in (p.share, p.low, p.high)), _two(p.favourable),
-         "proven" if p.proven else "not proven")
+        (known(p.scale), p.outcome, *(_two(v) for v in (p.share, p.low, p.high)), _two(p.favourable),
+         say("proven") if p.proven else say("not proven"))
         for p in ranked
     ]  # fmt: skip
-    return listing(rows, ("scale", "outcome", "share of the differences, %", "from", "to", "favourable, %", "driver"))
+    head = say_each("scale", "outcome", "share of the differences, %", "from", "to", "favourable, %", "driver")
+    return listing(rows, head)
 
 
 def _two(share: float) -> float:
@@ -172,37 +180,52 @@ def _two(share: float) -> float:
 def priority_map(study: Study, one: Drivers) -> Chart | Page:
     """Importance against today's level: what is high and to the left is important and weak; hollow is not proven."""
     if one.rows is None or one.importance is None:
-        return paragraphs(f"{one.name.capitalize()}: cannot be answered, {one.reason}.")
+        return paragraphs(say("{outcome}: cannot be answered, {reason}.", outcome=upper(one.name), reason=one.reason))
     i, now = one.importance, today(study).loc[one.rows.scales]
-    known = now["favourable"].notna().all()
-    x = (100 * now["favourable"] if known else now["mean"]).to_numpy()
+    told = now["favourable"].notna().all()  # how many answers are favourable
+    x = (100 * now["favourable"] if told else now["mean"]).to_numpy()
     proven = i.proven & (i.slope > 0)
     figure, axes = charts._axes(height=3.6)
     axes.vlines(x, 100 * i.low, 100 * i.high, color=charts.FAINT, linewidth=5)
-    axes.plot(x, 100 * i.chance, "_", color=charts.ORANGE, markersize=14, label="what chance gives")
-    for flag, fill, label in ((True, charts.BLUE, "proven"), (False, "white", "not proven")):
+    axes.plot(x, 100 * i.chance, "_", color=charts.ORANGE, markersize=14, label=say("what chance gives"))
+    for flag, fill, label in ((True, charts.BLUE, say("proven")), (False, "white", say("not proven"))):
         if (proven == flag).any():
             axes.plot(x[proven == flag], 100 * i.share[proven == flag], "o", color=charts.BLUE, markerfacecolor=fill,
                       markersize=8, label=label)  # fmt: skip
-    axes.set(xlabel="Favourable answers, per cent" if known else "Mean score", ylabel=f"Share in {one.name}, per cent",
-             ylim=(0, 1.08 * 100 * i.high.max()))  # fmt: skip
-    middle, reach = (x.min() + x.max()) / 2, max(0.8 * np.ptp(x), NARROW if known else 0.0) or 1.0
+    x_label = say("Favourable answers, per cent") if told else say("Mean score")
+    y_label = say("Share in {outcome}, per cent", outcome=one.name)
+    axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, 1.08 * 100 * i.high.max()))
+    middle, reach = (x.min() + x.max()) / 2, max(0.8 * np.ptp(x), NARROW if told else 0.0) or 1.0
     axes.set_xlim(middle - reach, middle + reach)
     names = [
-        scale[:30].replace("$", r"\$") + ("" if proven[j] else " (not proven)")
-        for j, scale in enumerate(one.rows.scales)
+        scale if proven[j] else say("{scale} (not proven)", scale=scale)
+        for j, scale in enumerate(known(scale)[:30].replace("$", r"\$") for scale in one.rows.scales)
     ]
     _label(axes, x, 100 * i.share, names)
-    axes.text(0.01, 0.98, "important and weak", transform=axes.transAxes, va="top", color=charts.SOFT, style="italic")
+    axes.text(
+        0.01, 0.98, say("important and weak"), transform=axes.transAxes, va="top", color=charts.SOFT, style="italic"
+    )
     axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    said = [
-        f"{scale} {100 * i.share[j]:.1f}% ({100 * i.low[j]:.1f} to {100 * i.high[j]:.1f}), "
-        + ("" if proven[j] else "not ")
-        + "proven"
-        + (f", {x[j]:.0f}% favourable" if known else "")
-        for j, scale in enumerate(one.rows.scales)
-    ]
-    return Chart(figure, f"What goes with {one.name}, as a share of its differences: {'; '.join(said)}.")
+    said = []
+    for j, scale in enumerate(one.rows.scales):
+        text = NAMED[bool(proven[j]), bool(told)]
+        share, low, high = (places(100 * value[j], 1) for value in (i.share, i.low, i.high))
+        said.append(
+            say(text, scale=known(scale), share=share, low=low, high=high, favourable=places(x[j], 0) if told else "")
+        )
+    alt = say(
+        "What goes with {outcome}, as a share of its differences: {scales}.", outcome=one.name, scales=series(said)
+    )
+    return Chart(figure, alt)
+
+
+NAMED = {
+    (True, True): message("{scale} {share}% ({low} to {high}), proven, {favourable}% favourable"),
+    (False, True): message("{scale} {share}% ({low} to {high}), not proven, {favourable}% favourable"),
+    (True, False): message("{scale} {share}% ({low} to {high}), proven"),
+    (False, False): message("{scale} {share}% ({low} to {high}), not proven"),
+}
+"""A scale, by whether it is proven, and whether it is known how many answers are favourable."""
 
 
 def _label(axes: Axes, x: Array, y: Array, names: list[str]) -> None:
@@ -219,11 +242,15 @@ def advice(found: list[Drivers], ranked: list[Priority]) -> Page:
     """The one or two scales to fix first and why; that nothing is proven where nothing is."""
     proven = [p for p in ranked if p.proven]
     if not ranked:
-        return paragraphs("To answer it, the study needs answers to two or more scales, and an outcome beside them.")
+        return paragraphs(
+            say("To answer it, the study needs answers to two or more scales, and an outcome beside them.")
+        )
     if not proven:
         return paragraphs(
-            "Nothing is proven: no scale goes with an outcome more than chance gives. Do not pick one by this page; "
-            "more periods, units or answers would settle it."
+            say(
+                "Nothing is proven: no scale goes with an outcome more than chance gives. Do not pick one by this "
+                "page; more periods, units or answers would settle it."
+            )
         )
     first = urgency(ranked).index[:2].tolist()
     lowest = min(ranked, key=lambda p: (p.favourable, p.scale)).scale
@@ -231,10 +258,19 @@ def advice(found: list[Drivers], ranked: list[Priority]) -> Page:
     open_ = sorted({p.outcome for p in ranked} - {p.outcome for p in proven})
     if len(first) == 2 and not _settled(found, *first):
         said.append(
-            f"Whether {first[0]} counts for more than {first[1]} is not settled: begin with the easier of the two."
+            say(
+                "Whether {first} counts for more than {second} is not settled: begin with the easier of the two.",
+                first=known(first[0]),
+                second=known(first[1]),
+            )
         )
     if open_:
-        said.append(f"For {_and(open_)} no scale is proven to count; that is not the same as none does.")
+        said.append(
+            say(
+                "For {outcomes} no scale is proven to count; that is not the same as none does.",
+                outcomes=listed(open_),
+            )
+        )
     return steps(said) if len(said) > 1 else paragraphs(*said)
 
 
@@ -242,13 +278,29 @@ def _why(scale: str, proven: list[Priority], lowest: bool) -> str:
     """Say what is better where a scale is better, and how good it is today."""
     parts = []
     for later in (False, True):
-        names = [p.outcome + (" (self-reported)" if p.self_reported else "") for p in proven if p.later == later]
+        names = [
+            say("{outcome} (self-reported)", outcome=p.outcome) if p.self_reported else p.outcome
+            for p in proven
+            if p.later == later
+        ]
         if names:
-            parts.append(f"{_and(names)} {'is' if len(names) == 1 else 'are'} higher" + " a period later" * later)
-    share = proven[0].favourable
+            parts.append(say(HIGHER[later, len(names) > 1], outcomes=listed(names)))
+    share, name = proven[0].favourable, known(scale)
+    said = [say("Improve {scale}: where it is rated higher, {what}.", scale=name, what=series(parts))]
     if not np.isnan(share):
-        parts.append(f"{100 * share:.0f}% of its answers are favourable" + ", fewer than of any other scale" * lowest)
-    return f"Improve {scale}: where it is rated higher, {'; '.join(parts)}."
+        text = FEWEST if lowest else message("{share}% of its answers are favourable.")
+        said.append(say(text, share=fixed(100 * share, 0)))
+    return " ".join(said)
+
+
+HIGHER = {
+    (False, False): message("{outcomes} is higher"),
+    (False, True): message("{outcomes} are higher"),
+    (True, False): message("{outcomes} is higher a period later"),
+    (True, True): message("{outcomes} are higher a period later"),
+}
+"""What is better where a scale is rated higher, by whether it comes a period later, and whether it is several."""
+FEWEST = message("{share}% of its answers are favourable, fewer than of any other scale.")
 
 
 def _settled(found: list[Drivers], one: str, other: str) -> bool:
@@ -260,7 +312,3 @@ def _settled(found: list[Drivers], one: str, other: str) -> bool:
         if d.rows is not None and d.importance is not None
     ]
     return all(share >= SETTLED for share in ahead)
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -19,6 +19,7 @@ from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import person_scores, rating_scores
 from icsat_helpers.servicemap import HIDDEN, Map, group, hidden_parts
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, known, message, period, places, say, say_each, series
 
 SPLIT = ["same", "same_low", "same_high", "who", "who_low", "who_high"]
 
@@ -55,7 +56,7 @@ def organisation(study: Study) -> Page:
         two = (steps.get(study.t, 0.0), steps.get(t, 0.0))
         rows = _rounded(rows, *two)
         said += [_sentence(row, study.label(t)) for row in rows.itertuples(index=False)]
-        now, then = (f"{period}: people {study.site}".rstrip() for period in (study.period, study.label(t)))
+        now, then = (f"{label}: people {study.site}".rstrip() for label in (study.period, study.label(t)))
         behind += [
             replace(statements(study, row, now, then, named=True), half=ROUNDING + sum(two) / 2)
             for row in rows.itertuples(index=False)
@@ -63,7 +64,7 @@ def organisation(study: Study) -> Page:
     return (
         replace(paragraphs(*said), said=tuple(behind))
         if said
-        else paragraphs("There is no earlier period to compare with.")
+        else paragraphs(say("There is no earlier period to compare with."))
     )
 
 
@@ -103,16 +104,23 @@ def statements(study: Study, row: Any, now: str, before: str, named: bool = Fals
 
 
 def _sentence(row: Any, label: str) -> str:
-    head = (
-        f"Since {label} satisfaction with internal service changed by {_part(row, 'total')}, from {row.before:.2f} to "
-        f"{row.now:.2f}"
-    )
+    values = {
+        "period": period(label),
+        "change": _part(row, "total"),
+        "before": places(row.before, 2),
+        "now": places(row.now, 2),
+    }
     if not np.isfinite(row.same):
-        return f"{head}. How much of it is that other people answered cannot be said."
-    return (
-        f"{head}: {_part(row, 'same')} among the {row.people_same} people who answered both times, "
-        f"{_part(row, 'who')} because others answered."
-    )
+        return say(
+            "Since {period} satisfaction with internal service changed by {change}, from {before} to {now}. How much "
+            "of it is that other people answered cannot be said.",
+            **values,
+        )
+    return say(
+        "Since {period} satisfaction with internal service changed by {change}, from {before} to {now}: {same} among "
+        "the {people} people who answered both times, {others} because others answered.",
+        same=_part(row, "same"), people=int(row.people_same), others=_part(row, "who"), **values,
+    )  # fmt: skip
 
 
 def _part(row: Any, part: str) -> str:
@@ -142,13 +150,26 @@ def providers(study: Study, found: Map) -> Page:
             sizes = ((found.served.ratings, study.period, row.people), (before, study.label(t), row.people_before))
             now, then = (_group(answers, label, row.provider, n, study.site) for answers, label, n in sizes)
             behind.append(statements(study, row, now, then))
-        head = ("provider", "people", f"change since {study.label(t)}", "of the same people", "of who answered")
+        changed = say("change since {period}", period=period(study.label(t)))
+        head = (*say_each("provider", "people"), changed, *say_each("of the same people", "of who answered"))
         clear = int(((rows["total_low"] > 0) | (rows["total_high"] < 0)).sum())
         sure = int(rows["total_low"].notna().sum())
-        note = f"{clear} of {sure} intervals lie off zero; about {0.05 * sure:.0f} would by chance alone."
+        note = say(
+            "{clear} of {n} intervals lie off zero; about {chance} would by chance alone.",
+            clear=clear, n=sure, chance=fixed(0.05 * sure, 0),
+        )  # fmt: skip
         page = together(listing(sorted(lines), head), paragraphs(note if sure else ""))
         pages.append(replace(page, said=tuple(behind)))
-    return together(*pages) if pages else paragraphs("There is no earlier period to compare with.")
+    return together(*pages) if pages else paragraphs(say("There is no earlier period to compare with."))
+
+
+COUNTED = {
+    goals.MET: message("{n} met"),
+    goals.MISSED: message("{n} missed"),
+    goals.OPEN: message("{n} too early to say"),
+    goals.SILENT: message("{n} no answers"),
+    HIDDEN: message("{n} hidden to protect small groups"),
+}
 
 
 def _group(answers: pd.DataFrame, period: str, provider: str, people: int, site: str) -> str:
@@ -161,20 +182,22 @@ def goals_page(study: Study, found: Map) -> Page:
     """List the goals of the reported period: met, missed, or too early to say, and how likely each is met."""
     judged = goals.judge(study)
     if judged.empty:
-        return paragraphs("The study has no goals for this period.")
+        return paragraphs(say("The study has no goals for this period."))
     shown = set(found.providers.loc[found.providers["shown"], "provider"])
     lines, statuses = [], []
     for name, row in zip(unit_names(study, judged["provider"]), judged.itertuples(index=False), strict=True):
         hidden = row.n > 0 and (row.provider not in shown or row.n < found.minimum)
         statuses.append(HIDDEN if hidden else row.status)
-        chance = "–" if hidden or not np.isfinite(row.probability) else f"{100 * row.probability:.0f} of 100"
+        known_chance = not hidden and np.isfinite(row.probability)
+        chance = say("{n} of 100", n=fixed(100 * row.probability, 0)) if known_chance else "–"
         value = "–" if hidden else span(row.value, row.low, row.high)
-        lines.append((name, row.measure, row.target, value, chance, statuses[-1]))
+        lines.append((name, known(row.measure), row.target, value, chance, say(statuses[-1])))
     counts = pd.Series(statuses).value_counts()
-    said = ", ".join(
-        f"{counts[status]} {status}"
+    said = series(
+        say(COUNTED[status], n=int(counts[status]))
         for status in (goals.MET, goals.MISSED, goals.OPEN, goals.SILENT, HIDDEN)
         if status in counts
     )
-    head = ("provider", "goal on", "target", "an average customer says", "chance that it is reached", "so")
-    return together(paragraphs(f"Of {len(judged)} goals: {said}."), listing(sorted(lines), head))
+    head = say_each("provider", "goal on", "target", "an average customer says", "chance that it is reached", "so")
+    told = say("Of {n} goals: {counts}.", n=len(judged), counts=said)
+    return together(paragraphs(told), listing(sorted(lines), head))

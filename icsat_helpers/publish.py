@@ -22,6 +22,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from icsat_helpers.results import MIME
+from icsat_helpers.words import known, message, say, speaking
 
 _TEMPLATES = Path(__file__).parent / "templates"
 FRONT = "executive"
@@ -35,7 +36,7 @@ _POINTERS = {
     "src", "srcset", "href", "xlink:href", "poster", "background", "action", "formaction", "data", "cite", "ping",
 }  # fmt: skip
 _LOADS = re.compile(r"@import|url\(\s*[\"']?\s*(?!data:image/|#)", re.IGNORECASE)
-_REFUSED = '<p class="missing">An output is not shown: it would run a script or load something from elsewhere.</p>'
+_REFUSED = message("An output is not shown: it would run a script or load something from elsewhere.")
 _HEADING = re.compile(r"<(/?)h([1-6])\b", re.IGNORECASE)
 _ID = re.compile(r"""\bid\s*=\s*["']([^"'\s]+)["']""")
 _ID_LIST = re.compile(r"""\b(for|headers|aria-(?:labelledby|describedby|controls))\s*=\s*["']([^"']+)["']""")
@@ -54,8 +55,8 @@ class Page:
     method: str = ""
 
 
-def render(name: str, notebook: Any) -> Page:
-    r"""Turn an executed notebook, named by its stem, into a page.
+def render(name: str, notebook: Any, language: str = "en") -> Page:
+    r"""Turn an executed notebook, named by its stem, into a page; its own words are said in a language.
 
     Cells tagged `executive` are seen at once, a code cell by its outputs; without any such tag all but code is.
 
@@ -65,6 +66,11 @@ def render(name: str, notebook: Any) -> Page:
     >>> render("04-x", v4.new_notebook(cells=[v4.new_markdown_cell("# A title\n\nSome *words*.")]))
     Page(name='04-x', title='A title', body='<div class="words"><p>Some <em>words</em>.</p>\n</div>', method='')
     """
+    with speaking(language):
+        return _rendered(name, notebook)
+
+
+def _rendered(name: str, notebook: Any) -> Page:
     title = name
     tagged = any(FRONT in cell.metadata.get("tags", ()) for cell in notebook.cells)
     front: list[str] = []
@@ -72,9 +78,10 @@ def render(name: str, notebook: Any) -> Page:
     for number, cell in enumerate(notebook.cells):
         shown = front if not tagged or FRONT in cell.metadata.get("tags", ()) else method
         if cell.cell_type == "markdown":
-            heading = re.match(r"\s*# +(.+)\n?", cell.source)
+            words = say(cell.source)
+            heading = re.match(r"\s*# +(.+)\n?", words)
             title = heading[1].strip() if heading else title
-            text = cell.source[heading.end() :] if heading else cell.source
+            text = words[heading.end() :] if heading else words
             if text.strip():
                 shown.append(f'<div class="words">{_markdown(text)}</div>')
         elif cell.cell_type == "code":
@@ -87,14 +94,15 @@ def render(name: str, notebook: Any) -> Page:
 def _code(source: str) -> str:
     lines = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
     block = f'<pre class="code" tabindex="0"><code>{lines}</code></pre>'
-    return f'<details class="code-cell"><summary>Code</summary>{block}</details>'
+    return f'<details class="code-cell"><summary>{html.escape(say("Code"))}</summary>{block}</details>'
 
 
-def missing(name: str) -> Page:
+def missing(name: str, language: str = "en") -> Page:
     """Return the page that stands for a notebook that failed."""
-    why = "This page could not be made this time. The file <code>manifest.json</code> beside this report says why."
     title = name.partition("-")[2].replace("-", " ").capitalize() or name
-    return Page(name, title, f'<p class="missing">{why}</p>')
+    with speaking(language):
+        why = say("This page could not be made this time. The file manifest.json beside this report says why.")
+        return Page(name, known(title), f'<p class="missing">{html.escape(why)}</p>')
 
 
 def document(pages: Sequence[Page], *, title: str, subtitle: str = "", language: str = "en") -> str:
@@ -106,7 +114,8 @@ def document(pages: Sequence[Page], *, title: str, subtitle: str = "", language:
     shown = shown if len(pages) > 1 else list(pages)
     style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")
-    return template.render(pages=shown, title=title, subtitle=subtitle, language=language, style=style)
+    with speaking(language):
+        return template.render(pages=shown, title=title, subtitle=subtitle, language=language, style=style, say=say)
 
 
 class _Words(mistune.HTMLRenderer):
@@ -137,15 +146,15 @@ def _markdown(text: str) -> str:
 def _output(output: Any, prefix: str) -> str:
     """Return one output as HTML, or nothing where it has nothing for a reader."""
     if output.output_type == "stream":
-        return f"<pre>{html.escape(output.text)}</pre>" if output.name == "stdout" else ""
+        return f'<pre lang="en">{html.escape(output.text)}</pre>' if output.name == "stdout" else ""
     if output.output_type == "error":
         return f"<pre>{html.escape(output.ename)}</pre>"
     data, metadata = output.data, output.metadata
     if "text/html" in data:
-        return _wide(_unique(data["text/html"], prefix)) if _inert(data["text/html"]) else _REFUSED
+        return _wide(_unique(data["text/html"], prefix)) if _inert(data["text/html"]) else _refused()
     for kind in ("image/svg+xml", "image/png", "image/jpeg"):
         if kind in data:
-            alt = metadata.get("alt") or metadata.get(kind, {}).get("alt") or "A figure without a description"
+            alt = metadata.get("alt") or metadata.get(kind, {}).get("alt") or say("A figure without a description")
             # An SVG becomes an image too, so that its ids cannot meet those of another.
             content = base64.b64encode(data[kind].encode()).decode() if "svg" in kind else data[kind]
             return _figure(f"data:{kind};base64,{''.join(content.split())}", alt)
@@ -181,13 +190,18 @@ def _inert(body: str) -> bool:
     return inspector.inert
 
 
+def _refused() -> str:
+    return f'<p class="missing">{html.escape(say(_REFUSED))}</p>'
+
+
 def _figure(address: str, alt: str) -> str:
     return f'<figure><img src="{html.escape(address)}" alt="{html.escape(alt)}"></figure>'
 
 
 def _wide(body: str) -> str:
     """Let tables scroll sideways on a narrow screen, by keyboard too."""
-    body = re.sub(r"<table\b", '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table', body)
+    label = html.escape(say("Table"))
+    body = re.sub(r"<table\b", f'<div class="scroll" role="group" aria-label="{label}" tabindex="0"><table', body)
     return body.replace("</table>", "</table></div>")
 
 

@@ -17,7 +17,7 @@ from icsat_helpers.periods import PARTS, period_end, period_of
 from icsat_helpers.scores import APART, person_scores, scale_scores, scales
 from icsat_helpers.sensitivity import Check
 from icsat_helpers.study import Study
-from icsat_helpers.words import fixed, say
+from icsat_helpers.words import fixed, message, say, say_each
 
 TENURE_EDGES = (1.0, 2.0, 5.0, 10.0)  # years
 FEW_LEAVERS = 30
@@ -178,19 +178,19 @@ def describe(rows: pd.DataFrame, chosen: bool, minimum: int) -> Page:
     """What a risk set holds."""
     return listing(
         [
-            ("people", rows["person"].nunique()),
-            ("people x periods", len(rows)),
+            (say("people"), rows["person"].nunique()),
+            (say("people x periods"), len(rows)),
             (
-                say("{leaving} in the next period", leaving=leaving_word(chosen)),
+                say("leaving by choice in the next period") if chosen else say("leaving in the next period"),
                 _counted(rows, "event", minimum),
             ),
             (
-                "leaving otherwise, or for a reason not recorded",
+                say("leaving otherwise, or for a reason not recorded"),
                 _counted(rows, "other", minimum),
             ),
-            ("units", rows["unit"].nunique()),
+            (say("units"), rows["unit"].nunique()),
         ],
-        ("what", "n"),
+        say_each("what", "n"),
     )
 
 
@@ -204,11 +204,6 @@ def by_choice(study: Study) -> bool:
     """Whether reasons are recorded, so that leaving by choice can be told from other leaving."""
     people = study.table("people")
     return "leave_reason" in people and bool(people["leave_reason"].notna().any())
-
-
-def leaving_word(chosen: bool) -> str:
-    """Say "leaving by choice" where reasons are recorded, else "leaving"."""
-    return "leaving by choice" if chosen else "leaving"
 
 
 def checks(rows: pd.DataFrame, half_a: np.ndarray, half_b: np.ndarray, minimum: int) -> tuple[Check, ...]:
@@ -230,7 +225,7 @@ def thirds(rows: pd.DataFrame, last: int, frequency: str, minimum: int) -> dict[
     """
     horizon = min(2 * PARTS[frequency][1], last - int(rows["t"].min()))
     third = np.ceil(3 * rows["own"].rank(pct=True)).clip(1, 3)
-    names = {1: "least satisfied", 2: "middle", 3: "most satisfied"}
+    names = {1: message("least satisfied"), 2: message("middle"), 3: message("most satisfied")}
     parts = {name: rows[third == k] for k, name in names.items()}
     if any(part.loc[part["gone_by_choice"], "person"].nunique() < minimum for part in parts.values()):
         return {}
@@ -253,10 +248,10 @@ def kept_a_year(groups: dict[str, Incidence], frequency: str, chosen: bool) -> P
         share, low, high = (fixed(100 * x[year], 0) for x in (group.share, group.low, group.high))
         gone = (
             say("of 100 people among the {group} {share} ({low} to {high}) had left by choice",
-                group=name, share=share, low=low, high=high)
+                group=say(name), share=share, low=low, high=high)
             if chosen
             else say("of 100 people among the {group} {share} ({low} to {high}) had left",
-                     group=name, share=share, low=low, high=high)
+                     group=say(name), share=share, low=low, high=high)
         )  # fmt: skip
         parts.append(gone)
     return paragraphs(say("A year after an answer, {first}; {last}.", first=parts[0], last=parts[1]))

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.study import Study
+from icsat_helpers.words import known, listed, say
 
 ROUNDING = 1e-9  # points; rescaling an item leaves some 1e-16
 APART = ("overall", "recommend", "stay")  # scales that are reported apart from `internal` and `morale`
@@ -179,12 +180,16 @@ def missing_measure(measure: str) -> str:
     'productivity (table operations with output and hours, or unit_scores)'
     """
     if measure in RECORDS:
-        columns = " and ".join(RECORDS[measure])
-        given = ", or unit_scores" if measure == "productivity" else ""
-        return f"{measure.replace('_', ' ')} (table operations with {columns}{given})"
+        name, columns = known(measure.replace("_", " ")), listed(RECORDS[measure])
+        if measure == "productivity":
+            return say("{measure} (table operations with {columns}, or unit_scores)", measure=name, columns=columns)
+        return say("{measure} (table operations with {columns})", measure=name, columns=columns)
     tables = {**TABLE_OF, "external": "external_ratings"}
     table = tables.get(measure.partition(".")[0])
-    return f"{measure} (table {table} or unit_scores)" if table else f"{measure} (table unit_scores)"
+    name = known(measure)
+    if table:
+        return say("{measure} (table {table} or unit_scores)", measure=name, table=table)
+    return say("{measure} (table unit_scores)", measure=name)
 
 
 def _intention(study: Study) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.panel import Panel
 from icsat_helpers.scores import RECORDS, recorded
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, known, listed, message, places, say, say_each
 
 WILD_DRAWS = 9999
 SIGNIFICANT = 0.05
@@ -49,7 +50,9 @@ class Row:
 
 def left_out(main: Estimate) -> Row:
     """Smallest and largest estimate when one unit at a time is left out."""
-    return Row("range over left-out units", main.value, float(main.left_out.min()), float(main.left_out.max()), None)
+    return Row(
+        message("range over left-out units"), main.value, float(main.left_out.min()), float(main.left_out.max()), None
+    )
 
 
 def wild_bootstrap(design: Design) -> Row:
@@ -60,7 +63,7 @@ def wild_bootstrap(design: Design) -> Row:
     fit = pf.feols(design.formula, rows, vcov={"CRV1": "unit"})
     drawn = fit.wildboottest(param=str(design.exposure), reps=WILD_DRAWS, seed=20260930)
     p = max(float(drawn["Pr(>|t|)"]), 1 / (WILD_DRAWS + 1))
-    return Row("plain slope, wild cluster bootstrap", float(fit.coef()[str(design.exposure)]), None, None, p)
+    return Row(message("plain slope, wild cluster bootstrap"), float(fit.coef()[str(design.exposure)]), None, None, p)
 
 
 def rows(study: Study, panel: Panel, tested: Strongest) -> tuple[Row, ...]:
@@ -72,15 +75,15 @@ def rows(study: Study, panel: Panel, tested: Strongest) -> tuple[Row, ...]:
     design, main = tested.design, tested.slope
     if design is None or main is None:
         return ()
-    other = "unweighted" if design.weights else "weighted by answers"
+    other = message("plain slope, unweighted") if design.weights else message("plain slope, weighted by answers")
     wanted: list[Callable[[], Row | None]] = [
         lambda: same_people(panel, design, main),
-        lambda: Row.of("plain slope", plain_design(panel).fit().estimate) if design.instrumented else None,
-        lambda: Row.of(f"plain slope, {other}", plain_design(panel, weighted=not design.weights).fit().estimate),
+        lambda: Row.of(message("plain slope"), plain_design(panel).fit().estimate) if design.instrumented else None,
+        lambda: Row.of(other, plain_design(panel, weighted=not design.weights).fit().estimate),
     ]
     if panel.rung == "precedence":
         wanted += [
-            lambda: Row.of("differences between units, no panel", between_design(panel).fit().estimate),
+            lambda: Row.of(message("differences between units, no panel"), between_design(panel).fit().estimate),
             lambda: wild_bootstrap(plain_design(panel, weighted=False)),
         ]
     else:
@@ -124,7 +127,7 @@ def within_sites(study: Study, panel: Panel) -> Row | None:
         return None
     inner = frame[["exposure", "outcome"]] - frame.groupby("site")[["exposure", "outcome"]].transform("mean")
     fitted = Design(frame.assign(**inner), "outcome", "exposure", False).fit()
-    return Row.of("plain slope, within sites", fitted.estimate)
+    return Row.of(message("plain slope, within sites"), fitted.estimate)
 
 
 def checks(main: Slope | None) -> tuple[Check, ...]:
@@ -133,10 +136,14 @@ def checks(main: Slope | None) -> tuple[Check, ...]:
         return ()
     f, reliability = main.first_stage_f, main.reliability
     return (
-        Check("instrument", f >= WEAK_F, f"first-stage F {f:.0f}; {WEAK_F:.0f} is needed to correct for noise"),
+        Check(
+            "instrument", f >= WEAK_F,
+            say("first-stage F {f}; {needed} is needed to correct for noise", f=fixed(f, 0), needed=fixed(WEAK_F, 0)),
+        ),
         Check(
             "reliability_of_change", reliability >= 0.5,
-            f"reliability of change {reliability:.2f}; below .50 more than half of a unit's change is noise",
+            say("reliability of change {reliability}; below {half} more than half of a unit's change is noise",
+                reliability=places(reliability, 2), half=places(0.5, 2)),
         ),
     )  # fmt: skip
 
@@ -146,34 +153,63 @@ def records(study: Study, *measures: str) -> tuple[Check, ...]:
     found = []
     for measure in measures if study.has("operations") else ():
         score = recorded(study, measure)["score"]
-        needs = " and ".join(RECORDS[measure]) + ("" if measure == "rework" else " above 0")
+        needs = listed(RECORDS[measure])
+        needs = needs if measure == "rework" else say("{columns} above 0", columns=needs)
         left = int(score.isna().sum())
-        said = f"{left} of {len(score)} rows of operations are left out for want of {needs}"
-        found.append(Check(f"records_{measure}", not left, said if left else f"every row of operations has {needs}"))
+        said = (
+            say(
+                "{n} of {rows} rows of operations are left out for want of {needs}",
+                n=left,
+                rows=len(score),
+                needs=needs,
+            )
+            if left
+            else say("every row of operations has {needs}", needs=needs)
+        )
+        found.append(Check(f"records_{measure}", not left, said))
     return tuple(found)
 
 
 def clusters(design: Design, units: int) -> Check:
     """Whether enough units stand behind a slope, those with more change and more answers counting for more."""
     effective = design.effective_units()
-    name = "unit" if design.cluster == "unit" else design.cluster
-    detail = f"the slope rests on as much as {effective:.1f} {name}s of equal say, of {units} units"
-    few = "" if effective >= FEW_UNITS else f"; below {FEW_UNITS} the interval is wide, and one {name} can turn it"
-    return Check("effective_clusters", not few, detail + few)
+    values = {"effective": places(effective, 1), "units": units, "few": FEW_UNITS}
+    enough, rests, shaky = effective >= FEW_UNITS, *CLUSTERS[design.cluster]
+    return Check("effective_clusters", enough, say(rests if enough else shaky, **values))
+
+
+CLUSTERS = {
+    "unit": (
+        message("the slope rests on as much as {effective} units of equal say, of {units} units"),
+        message(
+            "the slope rests on as much as {effective} units of equal say, of {units} units; below {few} the interval "
+            "is wide, and one unit can turn it"
+        ),
+    ),
+    "site": (
+        message("the slope rests on as much as {effective} sites of equal say, of {units} units"),
+        message(
+            "the slope rests on as much as {effective} sites of equal say, of {units} units; below {few} the interval "
+            "is wide, and one site can turn it"
+        ),
+    ),
+}
 
 
 def table(found: tuple[Check, ...]) -> Page:
     """Checks as a table."""
     if not found:
-        return paragraphs("There is nothing to check here: only aggregates, or no data for the claim.")
-    return listing([(c.name.replace("_", " "), c.passed, c.detail) for c in found], ("check", "passed", "detail"))
+        return paragraphs(say("There is nothing to check here: only aggregates, or no data for the claim."))
+    return listing(
+        [(known(c.name.replace("_", " ")), c.passed, c.detail) for c in found], say_each("check", "passed", "detail")
+    )
 
 
 def hazard_rows(people: pd.DataFrame, fitted: Hazard) -> tuple[Row, ...]:
     """Rows beside a hazard: the raw own score (drawn to zero by noise), the unit's mean, left-out units."""
     return (
-        Row.of("own score as it is, not freed of noise", leaving_hazard(people).average),
-        Row.of("performers below 4", fitted.own),
-        Row.of("unit's mean over all periods", fitted.unit_mean),
+        Row.of(message("own score as it is, not freed of noise"), leaving_hazard(people).average),
+        Row.of(message("performers below 4"), fitted.own),
+        Row.of(message("unit's mean over all periods"), fitted.unit_mean),
         left_out(fitted.average),
     )

@@ -14,6 +14,7 @@ from icsat_helpers.inference import FEWEST_UNITS, NotEstimable, jackknife
 from icsat_helpers.scores import favourable_answers, rating_scores
 from icsat_helpers.sensitivity import SIGNIFICANT
 from icsat_helpers.study import Study
+from icsat_helpers.words import say
 
 TERMS = {
     "provider": ["provider"],
@@ -36,11 +37,14 @@ class Served:
     model : Crossed or None
     reason : str
         Why there is no model, else "".
+    asked : bool
+        Whether the study has such ratings at all.
     """
 
     ratings: pd.DataFrame
     model: crossed.Crossed | None
     reason: str
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Ranking:
 def served(study: Study, measure: str = "internal", t: int | None = None) -> Served:
     """Fit ``score ~ 1 + (1|provider) + (1|customer) + (1|provider:customer) + (1|person)`` to a period's ratings."""
     if not study.has("service_ratings"):
-        return Served(rating_scores(study), None, "the study has no table service_ratings")
+        return Served(rating_scores(study), None, say("the study has no table service_ratings"), asked=False)
     every = rating_scores(study, measure)
     ratings = every[every["t"] == (study.t if t is None else t)].reset_index(drop=True)
     try:

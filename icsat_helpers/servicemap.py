@@ -19,8 +19,9 @@ from icsat_helpers.scores import rating_scores
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
 from icsat_helpers.service import RELIABLE, TERMS, Ranking, Served, favourable, provider_means, ranking, served
 from icsat_helpers.study import Study
+from icsat_helpers.words import fixed, message, places, say, say_each, series, upper
 
-HIDDEN = "hidden to protect small groups"
+HIDDEN = message("hidden to protect small groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,11 @@ class Map:
     def nothing(self) -> str:
         """Why there is no map, or ""."""
         why = self.served.reason if self.served.ratings.empty else ""
-        return f"There is no service map: {why if 'no table' in why else 'nobody rated a provider'}." if why else ""
+        if not why:
+            return ""
+        if self.served.asked:
+            return say("There is no service map: nobody rated a provider.")
+        return say("There is no service map: {reason}.", reason=why)
 
 
 def service_map(study: Study) -> Map:
@@ -100,35 +105,44 @@ def describe(found: Map) -> Page:
     if found.nothing:
         return paragraphs(found.nothing)
     if ratings["person"].nunique() < found.minimum:
-        return paragraphs("Fewer people rated than may be described.")
+        return paragraphs(say("Fewer people rated than may be described."))
     counts = {
-        "ratings (one person of one provider)": len(ratings),
-        "people who rated": ratings["person"].nunique(),
-        "providers": ratings["provider"].nunique(),
-        "customer units": ratings["unit"].nunique(),
-        "relations (a customer unit and a provider)": len(ratings[["unit", "provider"]].drop_duplicates()),
+        message("ratings (one person of one provider)"): len(ratings),
+        message("people who rated"): ratings["person"].nunique(),
+        message("providers"): ratings["provider"].nunique(),
+        message("customer units"): ratings["unit"].nunique(),
+        message("relations (a customer unit and a provider)"): len(ratings[["unit", "provider"]].drop_duplicates()),
     }
-    return listing(counts.items(), ("what", "n"))
+    return listing([(say(name), n) for name, n in counts.items()], say_each("what", "n"))
 
 
 def checks(found: Map) -> tuple[Check, ...]:
     """Return what must hold before providers are compared."""
     model, ranks = found.served.model, found.ranking
     if model is None:
-        return (Check("the scores can be modelled", False, found.served.reason),)
+        return (Check(message("the scores can be modelled"), False, found.served.reason),)
     left = [
-        Check(f"a part of its own: {name}", False, f"cannot be told apart: {why}")
+        Check(PARTS_OF_THEIR_OWN[name], False, say("cannot be told apart: {why}", why=why))
         for name, why in model.dropped.items()
     ]
     if np.isnan(ranks.p):
         return tuple(left)
     return (
-        Check("providers differ by more than chance", ranks.p < SIGNIFICANT,
-              f"p {p_text(ranks.p)} (below {SIGNIFICANT} is needed)"),
-        Check("a provider's score is reliable", ranks.reliability >= RELIABLE,
-              f"{ranks.reliability:.2f} on average ({RELIABLE} is needed)"),
+        Check(message("providers differ by more than chance"), ranks.p < SIGNIFICANT,
+              say("p {p} (below {needed} is needed)", p=p_text(ranks.p), needed=SIGNIFICANT)),
+        Check(message("a provider's score is reliable"), ranks.reliability >= RELIABLE,
+              say("{reliability} on average ({needed} is needed)", reliability=places(ranks.reliability, 2),
+                  needed=RELIABLE)),
         *left,
     )  # fmt: skip
+
+
+PARTS_OF_THEIR_OWN = {
+    "provider": message("a part of its own: provider"),
+    "customer": message("a part of its own: customer"),
+    "relationship": message("a part of its own: relationship"),
+    "person": message("a part of its own: person"),
+}
 
 
 def heat_map(found: Map) -> charts.Chart | Page:
@@ -144,11 +158,11 @@ def heat_map(found: Map) -> charts.Chart | Page:
     drawn = charts.heatmap(
         means.loc[order, by_name]
         .rename(index=found.names, columns=found.names)
-        .rename_axis(index="provider", columns="customer unit"),
+        .rename_axis(index=say("provider"), columns=say("customer unit")),
         hidden.cells.loc[order, by_name],
-        "Mean score that customer units (columns) give to providers (rows)",
+        say("Mean score that customer units (columns) give to providers (rows)"),
         (rows[order], columns[by_name]),
-        between=" for ",
+        cell=message("{row} for {column} {value}"),
     )
     return replace(drawn, said=(statements(found),))
 
@@ -203,45 +217,57 @@ def ranks(found: Map) -> charts.Chart | Page:
         return paragraphs(_no_ranking(found))
     seen = found.providers[found.providers["shown"]].reset_index(drop=True)
     figure, axes = charts._axes(height=1.2 + 0.2 * max(1, len(seen)))
-    places = -seen.index.to_numpy()
-    axes.hlines(places, seen["low"], seen["high"], color=charts.FAINT, linewidth=5)
-    axes.plot(seen["mean"], places, "o", color=charts.BLUE, markersize=4)
-    axes.set_yticks(places, seen["name"].str.slice(0, 40))
+    order = -seen.index.to_numpy()
+    axes.hlines(order, seen["low"], seen["high"], color=charts.FAINT, linewidth=5)
+    axes.plot(seen["mean"], order, "o", color=charts.BLUE, markersize=4)
+    axes.set_yticks(order, seen["name"].str.slice(0, 40))
     right = axes.secondary_yaxis("right")
-    right.set_yticks(
-        places, [f"{low} to {high}" for low, high in zip(seen["rank_low"], seen["rank_high"], strict=True)]
-    )
+    right.set_yticks(order, [_range(low, high) for low, high in zip(seen["rank_low"], seen["rank_high"], strict=True)])
     for axis in (axes, right):
         axis.tick_params(labelsize=8, length=0)
     right.spines[:].set_visible(False)
-    right.set_ylabel(f"rank of {len(found.providers)}, 95% interval")
-    axes.set(xlabel="Score that an average customer gives, 95% interval")
+    right.set_ylabel(say("rank of {n}, 95% interval", n=len(found.providers)))
+    axes.set(xlabel=say("Score that an average customer gives, 95% interval"))
     axes.grid(visible=False, axis="y")
     return charts.Chart(figure, _ranks_in_words(found, seen))
 
 
 def _ranks_in_words(found: Map, seen: pd.DataFrame) -> str:
-    said = [f"{row.name} {row.mean:.2f}, rank {row.rank_low} to {row.rank_high}" for row in
-            seen[["name", "mean", "rank_low", "rank_high"]].itertuples(index=False, name="Provider")]  # fmt: skip
-    ends = said[:1] if len(said) < 2 else [said[0], said[-1]]
+    said = [
+        say("{name} {mean}, rank {low} to {high} of {n}", name=row.name, mean=places(row.mean, 2),
+            low=int(row.rank_low), high=int(row.rank_high), n=len(found.providers))
+        for row in seen[["name", "mean", "rank_low", "rank_high"]].itertuples(index=False, name="Provider")
+    ]  # fmt: skip
     hidden = len(found.providers) - len(seen)
-    return (
-        f"{len(seen)} providers by what an average customer says of them: {' at the top, '.join(ends)} of "
-        f"{len(found.providers)}{' at the end' if len(ends) > 1 else ''}. Each rank alone lies in its interval with "
-        f"95% probability, all of them together with less.{f' Hidden: {hidden}.' if hidden else ''}"
-    )
+    told = [say("{n} providers by what an average customer says of them.", n=len(seen))]
+    if len(said) > 1:
+        told.append(say("At the top: {first}. At the end: {last}.", first=said[0], last=said[-1]))
+    elif said:
+        told.append(f"{said[0]}.")
+    told.append(say("Each rank alone lies in its interval with 95% probability, all of them together with less."))
+    return " ".join([*told, *([say("Hidden: {n}.", n=hidden)] if hidden else [])])
+
+
+def _range(low: int, high: int) -> str:
+    return say("{low} to {high}", low=int(low), high=int(high))
 
 
 def _no_ranking(found: Map) -> str:
     p, reliability = found.ranking.p, found.ranking.reliability
     if np.isnan(p):
-        why = found.served.reason or "their differences cannot be separated from their customers'"
-        return f"Providers are not ranked: {why}."
-    chance = "differences as large as these come about by chance" if p >= SIGNIFICANT else "they differ, but"
-    noise = f"{100 * (1 - reliability):.0f}% of what separates their scores is noise"
-    return (
-        f"Providers are not ranked: {chance}{' (p ' + p_text(p) + '),' if p >= SIGNIFICANT else ''} "
-        f"{'and ' if p >= SIGNIFICANT else ''}{noise}. They stand in the order of their names."
+        why = found.served.reason or say("their differences cannot be separated from their customers'")
+        return say("Providers are not ranked: {why}.", why=why)
+    noise = fixed(100 * (1 - reliability), 0)
+    if p >= SIGNIFICANT:
+        return say(
+            "Providers are not ranked: differences as large as these come about by chance (p {p}), and {noise}% of "
+            "what separates their scores is noise. They stand in the order of their names.",
+            p=p_text(p), noise=noise,
+        )  # fmt: skip
+    return say(
+        "Providers are not ranked: they differ, but {noise}% of what separates their scores is noise. They stand in "
+        "the order of their names.",
+        noise=noise,
     )
 
 
@@ -252,14 +278,14 @@ def table(found: Map) -> Page:
     lines = [
         (row.name, row.n, row.plain, span(row.mean, row.low, row.high),
          span(100 * row.share, 100 * row.share_low, 100 * row.share_high, 0),
-         *([f"{row.rank_low} to {row.rank_high}"] if ranked else []))
+         *([_range(row.rank_low, row.rank_high)] if ranked else []))
         for row in rows.itertuples(name="Provider", index=False)
     ]  # fmt: skip
-    head = ["provider", "people", "mean", "an average customer says", "% favourable"]
+    head = say_each("provider", "people", "mean", "an average customer says", "% favourable")
     hidden = len(found.providers) - len(rows)
     return together(
-        listing(lines, [*head, f"rank of {len(found.providers)}"] if ranked else head),
-        paragraphs(f"Providers {HIDDEN}: {hidden}." if hidden else ""),
+        listing(lines, [*head, say("rank of {n}", n=len(found.providers))] if ranked else head),
+        paragraphs(say("Providers hidden to protect small groups: {n}.", n=hidden) if hidden else ""),
     )
 
 
@@ -267,12 +293,12 @@ def sensitivity(found: Map) -> Page:
     """Ask again with ranks in place of scores: a scale's steps need not be equally far apart."""
     model, ratings = found.served.model, found.served.ratings
     if model is None or "provider" not in model.levels:
-        return paragraphs("There is nothing to vary: providers cannot be compared.")
+        return paragraphs(say("There is nothing to vary: providers cannot be compared."))
     by_rank = crossed.fit(ratings.assign(score=stats.rankdata(ratings["score"])), "score", TERMS)
     rows: list[tuple[str, float | None, str]] = [
-        ("providers' share of variance, scores", model.shares["provider"], p_text(found.ranking.p)),
+        (say("providers' share of variance, scores"), model.shares["provider"], p_text(found.ranking.p)),
         (
-            "providers' share of variance, ranks of the scores",
+            say("providers' share of variance, ranks of the scores"),
             by_rank.shares["provider"],
             p_text(by_rank.p("provider")),
         ),
@@ -280,8 +306,8 @@ def sensitivity(found: Map) -> Page:
     seen = found.providers[found.providers["shown"]].dropna(subset=["share"])
     if len(seen) >= FEWEST_UNITS and min(seen["mean"].nunique(), seen["share"].nunique()) > 1:
         rho = stats.spearmanr(seen["mean"], seen["share"])
-        rows.append(("order by mean and by favourable share, rank correlation", rho.statistic, p_text(rho.pvalue)))
-    return listing(rows, ("asked this way", "value", "p"))
+        rows.append((say("order by mean and by favourable share, rank correlation"), rho.statistic, p_text(rho.pvalue)))
+    return listing(rows, say_each("asked this way", "value", "p"))
 
 
 def metrics(found: Map, notebook: str) -> Metrics:
@@ -314,11 +340,11 @@ def surely(found: Map) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 PARTS_IN_WORDS = {
-    "provider": "the provider",
-    "customer": "the customer unit",
-    "relationship": "this customer unit with this provider",
-    "person": "the person who answers",
-    "residual": "all else, chance included",
+    "provider": message("the provider"),
+    "customer": message("the customer unit"),
+    "relationship": message("this customer unit with this provider"),
+    "person": message("the person who answers"),
+    "residual": message("all else, chance included"),
 }
 
 
@@ -326,30 +352,35 @@ def variance(found: Map) -> Page:
     """Say what one person's score of one provider depends on."""
     model = found.served.model
     if model is None or found.hidden is None or found.hidden.total:
-        why = found.nothing or (f"{found.served.reason}." if model is None else "Too few people rated.")
-        return paragraphs(f"What a score depends on cannot be said: {why[:1].lower()}{why[1:]}")
-    said = ", ".join(f"{100 * share:.0f}% {PARTS_IN_WORDS[name]}" for name, share in model.shares.items())
-    not_apart = [PARTS_IN_WORDS[name] for name in model.dropped]
+        why = found.nothing or (say("Too few people rated.") if model is not None else upper(f"{found.served.reason}."))
+        return paragraphs(say("What a score depends on cannot be said. {why}", why=why))
+    said = series(
+        say("{share}% {part}", share=fixed(100 * share, 0), part=say(PARTS_IN_WORDS[name]))
+        for name, share in model.shares.items()
+    )
+    not_apart = ", ".join(say(PARTS_IN_WORDS[name]) for name in model.dropped)
     return paragraphs(
-        f"What one person's score of one provider depends on, as shares of its variance: {said}.",
-        f"Not told apart here: {', '.join(not_apart)}." if not_apart else "",
+        say("What one person's score of one provider depends on, as shares of its variance: {parts}.", parts=said),
+        say("Not told apart here: {parts}.", parts=not_apart) if not_apart else "",
     )
 
 
 def advice(found: Map) -> Page:
     """What to do with the map."""
     if found.nothing:
-        return paragraphs(found.nothing, "To draw one, ask people about each unit that serves them.")
+        return paragraphs(found.nothing, say("To draw one, ask people about each unit that serves them."))
     if found.ranking.frame is None:
         return paragraphs(
-            "Do not reward or blame a provider for its score this period: the scores do not tell them apart."
+            say("Do not reward or blame a provider for its score this period: the scores do not tell them apart.")
         )
     own = found.served.model is not None and "customer" in found.served.model.dropped
     low, high = (names["name"].tolist()[:3] for names in surely(found))
     return paragraphs(
-        f"Start with {', '.join(low)}: each of them is in the lower half with some certainty." if low else "",
-        f"Ask {', '.join(high)} what they do differently." if high else "",
-        "Whether a provider serves badly or its own customers are hard to please cannot be told apart here."
+        say("Start with {names}: each of them is in the lower half with some certainty.", names=", ".join(low))
+        if low
+        else "",
+        say("Ask {names} what they do differently.", names=", ".join(high)) if high else "",
+        say("Whether a provider serves badly or its own customers are hard to please cannot be told apart here.")
         if own
-        else "Within a provider, talk first to the customer units that are least satisfied with it.",
+        else say("Within a provider, talk first to the customer units that are least satisfied with it."),
     )

@@ -15,8 +15,7 @@ from icsat_helpers.exports import FORMS
 from icsat_helpers.periods import PARTS
 from icsat_helpers.problems import Problem, clipped, shown
 from icsat_helpers.schemas import TABLES, kinds
-
-LANGUAGES = ("en", "fr", "de")
+from icsat_helpers.words import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True)

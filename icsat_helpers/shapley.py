@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import sparse
 
 from icsat_helpers.inference import FEWEST_UNITS, NotEstimable
+from icsat_helpers.words import say
 
 Array = npt.NDArray[np.float64]
 DRAWS = 999
@@ -146,9 +147,9 @@ def importance(
     code, clusters = pd.factorize(rows[cluster], sort=True)
     k, g = len(predictors), len(clusters)
     if g < max(FEWEST_UNITS, 0 if block else k + 2):
-        raise NotEstimable(f"{g} {cluster}s are too few to compare {k} scales")
+        raise NotEstimable(say("{n} units are too few to compare {k} scales", n=g, k=k))
     if k > MOST:
-        raise NotEstimable(f"{k} scales are more than the {MOST} that can be compared")
+        raise NotEstimable(say("{k} scales are more than the {most} that can be compared", k=k, most=MOST))
     w = rows[weights].to_numpy(dtype=float) if weights else np.ones(len(rows))
     net = _absorb(pd.factorize(rows[block])[0], w) if block else np.asarray
     values = rows[[*predictors, outcome]].to_numpy(dtype=float)
@@ -159,7 +160,7 @@ def importance(
     whole, floor = each.sum(axis=0), COLLINEAR * float(w.sum())
     full = _partialled(whole, k, floor)
     if full[-1, -1] <= COLLINEAR * np.sum(w * values[:, -1] ** 2):
-        raise NotEstimable("the outcome does not vary")
+        raise NotEstimable(say("the outcome does not vary"))
     rng = np.random.default_rng(20260930)
     counts = rng.multinomial(g, np.full(g, 1 / g), size=draws).astype(float)
     drawn = shapley(_partialled(np.tensordot(counts, each, axes=1), k, floor))

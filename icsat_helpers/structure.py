@@ -15,6 +15,7 @@ from scipy import optimize, stats
 
 from icsat_helpers.inference import Array, NotEstimable
 from icsat_helpers.likelihood import Model, Moments
+from icsat_helpers.words import say
 
 SINGULAR = 1e-8  # smallest eigenvalue of a correlation matrix, or of the scaled information; rounding leaves 1e-14
 FLAT = 1e-5  # gradient at an optimum: the discrepancy is then within some 1e-9 of its smallest
@@ -126,20 +127,26 @@ def cfa(groups: Sequence[Moments], scales: Mapping[str, Sequence[str]], level: s
 
 def _refuse(groups: Sequence[Moments], scales: Mapping[str, Sequence[str]], names: tuple[str, ...]) -> None:
     if not scales:
-        raise NotEstimable("no scale has two items")
+        raise NotEstimable(say("no scale has two items"))
     fewest = 2 if len(scales) > 1 else 3
     for scale, items in scales.items():
         if len(items) < fewest:
             raise NotEstimable(
-                f"{scale} has {len(items)} items, and {'a single' if fewest == 3 else 'each'} scale needs {fewest}"
+                say(
+                    "{scale} has {n} items, and a single scale needs {needed}", scale=scale, n=len(items), needed=fewest
+                )
+                if fewest == 3
+                else say(
+                    "{scale} has {n} items, and each scale needs {needed}", scale=scale, n=len(items), needed=fewest
+                )
             )
     for group in groups:
         variances = np.diag(group.cov)
         same = [name for name, variance in zip(names, variances, strict=True) if not variance > 0]
         if same:
-            raise NotEstimable(f"everyone gave the same answer to {', '.join(same)}")
+            raise NotEstimable(say("everyone gave the same answer to {items}", items=", ".join(same)))
         if np.linalg.eigvalsh(group.cov / np.sqrt(np.outer(variances, variances)))[0] < SINGULAR:
-            raise NotEstimable("some items repeat each other")
+            raise NotEstimable(say("some items repeat each other"))
 
 
 def _indices(model: Model, x: Array, chi2: float) -> Indices:
@@ -225,12 +232,17 @@ def _problems(
     items: tuple[str, ...],
 ) -> tuple[str, ...]:
     if not ended:
-        return ("the search for loadings did not end: some items hang together too loosely",)
+        return (say("the search for loadings did not end: some items hang together too loosely"),)
     parts = [model.parts(x, g) for g in range(len(model.n))]
     lowest = np.min([np.append(part[2], np.diag(part[1])) for part in parts], axis=0)
     found = [
-        f"{name} would need a variance below zero" for name, low in zip(items + scales, lowest, strict=True) if low < 0
+        say("{name} would need a variance below zero", name=name)
+        for name, low in zip(items + scales, lowest, strict=True)
+        if low < 0
     ]
     alike = np.argwhere(np.tril(np.abs(correlations).max(axis=0), -1) >= 1)
-    found += [f"{scales[b]} and {scales[a]} cannot be told apart" for a, b in alike]
-    return (*found, *(["the answers do not determine every loading"] if np.isnan(errors[:, : model.p]).any() else []))
+    found += [say("{one} and {other} cannot be told apart", one=scales[b], other=scales[a]) for a, b in alike]
+    return (
+        *found,
+        *([say("the answers do not determine every loading")] if np.isnan(errors[:, : model.p]).any() else []),
+    )

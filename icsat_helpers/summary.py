@@ -14,22 +14,28 @@ from icsat_helpers.disclosure import publishable
 from icsat_helpers.evidence import CERTAINTY, WARNINGS
 from icsat_helpers.health import invited, response
 from icsat_helpers.listing import Page, listing, paragraphs, steps
+from icsat_helpers.panel import RUNGS
 from icsat_helpers.project import ROOT
 from icsat_helpers.results import folder, read_json
 from icsat_helpers.study import Study
-from icsat_helpers.words import number, say
+from icsat_helpers.words import fixed, known, message, number, period, places, say, say_each
 
 MAIN = re.compile(r"H\d+$")
-NOT_TESTED = "Not tested"
+NOT_TESTED = message("Not tested")
 CLOSE, FAR = 1.5, 20  # times the data there is: hardly more, and more than anybody will collect
 FEW_NAMES = 8  # units named on the first screen
 MOST_NAMES = 3  # providers to start with
 SUBJECTS = {
-    "H1": "External customers", "H2": "Morale", "H3": "Retention", "H4": "Productivity", "H5": "Service-profit chain",
-    "H6": "Associates", "H7": "Programmes",
+    "H1": message("External customers"), "H2": message("Morale"), "H3": message("Retention"),
+    "H4": message("Productivity"), "H5": message("Service-profit chain"), "H6": message("Associates"),
+    "H7": message("Programmes"),
 }  # fmt: skip
 """Each claim in a word or two, as its page is called."""
-ANCHORS = {"H1": ("customer satisfaction", 0.32), "H3": ("turnover", -0.36), "H4": ("productivity", 0.20)}
+ANCHORS = {
+    "H1": (message("customer satisfaction"), 0.32),
+    "H3": (message("turnover"), -0.36),
+    "H4": (message("productivity"), 0.20),
+}
 """True-score correlations with job satisfaction over business units (Harter, Schmidt & Hayes 2002)."""
 
 
@@ -80,21 +86,21 @@ def results(study: Study, output: str) -> Results:
 def headline(study: Study, found: Results) -> Page:
     """Scores, favourable share and response rate of the period, and how each changed since the one before."""
     wanted = {
-        ("mean", "internal"): "Internal satisfaction",
-        ("favourable_share", "internal"): "Favourable answers",
-        ("response_rate", "internal"): "People who answered",
-        ("mean", "morale"): "Morale",
-        ("mean", "external"): "External score",
+        ("mean", "internal"): message("Internal satisfaction"),
+        ("favourable_share", "internal"): message("Favourable answers"),
+        ("response_rate", "internal"): message("People who answered"),
+        ("mean", "morale"): message("Morale"),
+        ("mean", "external"): message("External score"),
     }
     by_name = {(m["name"], m["of"]): m for m in found.metrics}
-    where = f"{study.settings.name}, {study.site}" if study.site else study.settings.name
+    where = ", ".join(filter(None, [study.settings.name, study.site, period(study.period)]))
     if not wanted.keys() & by_name.keys():
         which = (
-            "There are no scores: 01-data-health did not run."
+            say("There are no scores: 01-data-health did not run.")
             if found.findings
-            else "There are no results yet: run `icsat run`."
+            else say("There are no results yet: run `icsat run`.")
         )
-        return paragraphs(f"{where}, {study.period}. {which}")
+        return paragraphs(f"{where}. {which}")
     rows = []
     for name, label in wanted.items():
         if name in by_name:
@@ -102,48 +108,61 @@ def headline(study: Study, found: Results) -> Page:
             share = name[0] != "mean"
             now = _interval(metric["value"], metric["ci_low"], metric["ci_high"], share)
             moved = _interval(changed.value, changed.low, changed.high, share, sign=True) if changed else "–"
-            rows.append((label, now, moved, metric["n"]))
-    head = (f"{where}, {study.period}", "now (95% interval)", f"change since {study.label(study.t - 1)}", "people")
-    return listing(rows, head)
+            rows.append((say(label), now, moved, metric["n"]))
+    before = say("change since {period}", period=period(study.label(study.t - 1)))
+    return listing(rows, (where, say("now (95% interval)"), before, say("people")))
 
 
 def _interval(value: float, low: float | None, high: float | None, share: bool, sign: bool = False) -> str:
     """Say a number and its interval as people read them: two decimals, or per cent; a change with its sign."""
-    kind = ("+" if sign else "") + (".0f" if share else ".2f")
 
     def said(x: float) -> str:
-        text = format(100 * x if share else x, kind).replace("-", "−")
-        return text.lstrip("+−") if float(text.replace("−", "-")) == 0 else text
+        text = places(100 * x if share else x, 0 if share else 2, "+" if sign else "")
+        return text if text.strip("+0.,") else text.lstrip("+")
 
-    unit = (" points" if sign else "%") if share else ""
-    return f"{said(value)}{unit}" + ("" if low is None or high is None else f" ({said(low)} to {said(high)})")
+    one = said(value)
+    if share:
+        one = say("{value} points", value=one) if sign else say("{value}%", value=one)
+    if low is None or high is None:
+        return one
+    return say("{value} ({low} to {high})", value=one, low=said(low), high=said(high))
 
 
 def not_heard(study: Study) -> Page:
     """Who is not heard: units of which fewer than half answered, and units too small to show."""
     if not len(invited(study)):
-        return paragraphs("Not heard: who was asked is not known, for there is no table people.")
+        return paragraphs(say("Not heard: who was asked is not known, for there is no table people."))
     shown = publishable(response(study), "n", study.settings.minimum_group, ["share", "low", "high"])
     hidden = int((shown["shown"] != "").sum())
     low = shown[shown["share"] < 0.5].sort_values(["share", "unit"])
-    names = [f"{row.name_} ({100 * row.share:.0f}%)" for row in low.rename(columns={"name": "name_"}).itertuples()]
-    more = f" and {len(names) - FEW_NAMES} more" if len(names) > FEW_NAMES else ""
-    heard = "In every unit that can be shown at least half of the people answered."
-    told_ = f"Not heard: fewer than half answered in {', '.join(names[:FEW_NAMES])}{more}." if names else heard
-    small = f"{hidden} of {len(shown)} units are not shown, so that no small group can be told." if hidden else ""
-    return paragraphs(told_, small)
+    units = [
+        say("{name} ({share}%)", name=name, share=fixed(100 * share, 0))
+        for name, share in zip(low["name"], low["share"], strict=True)
+    ]
+    names, more = ", ".join(units[:FEW_NAMES]), len(units) - FEW_NAMES
+    if more > 0:
+        heard = say("Not heard: fewer than half answered in {names} and {n} more.", names=names, n=more)
+    elif units:
+        heard = say("Not heard: fewer than half answered in {names}.", names=names)
+    else:
+        heard = say("In every unit that can be shown at least half of the people answered.")
+    small = say("{n} of {units} units are not shown, so that no small group can be told.", n=hidden, units=len(shown))
+    return paragraphs(heard, small if hidden else "")
 
 
 def cautions(found: Results) -> Page:
     """Checks that did not pass, and warnings, claim by claim."""
     rows = [
-        (f["id"], c["name"].replace("_", " "), c["detail"]) for f in found.main for c in f["checks"] if not c["passed"]
+        (f["id"], known(c["name"].replace("_", " ")), c["detail"])
+        for f in found.main
+        for c in f["checks"]
+        if not c["passed"]
     ]
-    rows += [(f["id"], "mind", WARNINGS[w]) for f in found.main for w in f["warnings"]]
+    rows += [(f["id"], say("mind"), say(WARNINGS[w])) for f in found.main for w in f["warnings"]]
     return (
-        listing(rows, ("claim", "check", "detail"))
+        listing(rows, say_each("claim", "check", "detail"))
         if rows
-        else paragraphs("Every check passed, or there was none to make.")
+        else paragraphs(say("Every check passed, or there was none to make."))
     )
 
 
@@ -159,59 +178,68 @@ def claims_table(study: Study, found: Results) -> Page:
                  told(finding, earlier.get(question.id), found.revised), to_know_more(finding))
             )  # fmt: skip
         elif question.answerable:
-            rows.append((question.id, question.claim, NOT_TESTED, "Not tested in this run.", "", "Run its notebook."))
+            first, why, to_do = say_each(NOT_TESTED, "Not tested in this run.", "Run its notebook.")
+            rows.append((question.id, question.claim, first, why, "", to_do))
         else:
-            said = f"This study cannot answer it: {question.reason}."
-            rows.append((question.id, question.claim, CERTAINTY["not_estimable"], said, "", MORE["not_estimable"]))
-    return listing(rows, ("Id", "Claim", "Verdict", "What is known", "Since last period", "To know more"))
+            said = say("This study cannot answer it: {reason}.", reason=question.reason)
+            rows.append(
+                (question.id, question.claim, say(CERTAINTY["not_estimable"]), said, "", say(MORE["not_estimable"]))
+            )
+    return listing(rows, say_each("Id", "Claim", "Verdict", "What is known", "Since last period", "To know more"))
 
 
 def _verdict(finding: dict[str, Any]) -> str:
     """Verdict with the rung it was reached on."""
-    rung = finding.get("rung", "none")
-    return CERTAINTY[finding["verdict"]] + ("" if rung == "none" else f" (rung: {rung})")
+    verdict, rung = say(CERTAINTY[finding["verdict"]]), RUNGS.get(finding.get("rung", "none"))
+    return say("{verdict} (rung: {rung})", verdict=verdict, rung=say(rung)) if rung else verdict
 
 
 def parts_table(found: Results) -> Page:
     """Parts of the claims, one row each; nothing where there are none."""
     rows = [(f["id"], f["claim"], _verdict(f), f["sentence"]) for f in found.parts]
-    return listing(rows, ("Id", "Part of a claim", "Verdict", "What is known")) if rows else paragraphs("")
+    return listing(rows, say_each("Id", "Part of a claim", "Verdict", "What is known")) if rows else paragraphs("")
 
 
 MORE = {
-    "not_estimable": "The data that are named there.",
-    "negligible": "Nothing: what there may be is too small to matter.",
-    "association": "Three or more periods, to see which comes first.",
-    "precedence": "A programme started at different times in different units, to see whether it can be brought about.",
-    "intervention": "Units drawn by lot for the programme, to be sure that it was the programme.",
+    "not_estimable": message("The data that are named there."),
+    "negligible": message("Nothing: what there may be is too small to matter."),
+    "association": message("Three or more periods, to see which comes first."),
+    "precedence": message(
+        "A programme started at different times in different units, to see whether it can be brought about."
+    ),
+    "intervention": message("Units drawn by lot for the programme, to be sure that it was the programme."),
 }
 
 
 def to_know_more(finding: dict[str, Any]) -> str:
     """What would have to be there to know more than a finding says."""
     if finding["verdict"] in MORE:
-        return MORE[finding["verdict"]]
-    needs = [MORE[finding["rung"]]] if finding["verdict"] != "inconclusive" and finding.get("rung") in MORE else []
+        return say(MORE[finding["verdict"]])
+    rung = MORE.get(finding.get("rung", "none"), "") if finding["verdict"] != "inconclusive" else ""
+    needs = [say(rung)] if rung else []
     found, wanted = finding.get("detectable_effect"), finding.get("smallest_effect")
     if finding["verdict"] == "inconclusive" and found and wanted:
         times = (found / wanted) ** 2  # standard errors shrink with the root of the data
         needs.append(_more_of_the_same(times))
     if "attenuated" in finding["warnings"]:
-        needs.append("Answers of persons, more of them in each unit, to free averages of noise.")
+        needs.append(say("Answers of persons, more of them in each unit, to free averages of noise."))
     if "same_source" in finding["warnings"]:
-        needs.append("The two asked of different people.")
+        needs.append(say("The two asked of different people."))
     return " ".join(needs)
 
 
 def _more_of_the_same(times: float) -> str:
     """What `times` as much data means for who has to collect it."""
     if times <= CLOSE:
-        return "A few more periods: an effect just large enough to matter is within reach."
+        return say("A few more periods: an effect just large enough to matter is within reach.")
     if times <= FAR:
-        return f"About {number(times)} times as many units or periods, to find an effect just large enough to matter."
-    return (
-        f"More of the same will not do for an effect just large enough to matter (over {FAR} times as many units or "
-        "periods): more answers in each unit, or a programme started at different times."
+        return say(
+            "About {times} times as many units or periods, to find an effect just large enough to matter.", times=times
+        )
+    return say(
+        "More of the same will not do for an effect just large enough to matter (over {times} times as many units or "
+        "periods): more answers in each unit, or a programme started at different times.",
+        times=FAR,
     )
 
 
@@ -222,7 +250,7 @@ def claims_chart(study: Study, found: Results) -> charts.Chart:
     return charts.claims(
         [
             by_id.get(q.id, {"id": q.id, "verdict": "not_tested" if q.answerable else "not_estimable"} | blank)
-            | {"name": f"{SUBJECTS.get(q.id, '')} ({q.id})".strip()}
+            | {"name": say("{subject} ({id})", subject=say(SUBJECTS[q.id]), id=q.id)}
             for q in questions(study)
         ]
     )
@@ -232,14 +260,16 @@ def context(found: Results) -> Page:
     """Published relations beside those found here; context, not a test."""
     by_id = {f["id"]: f for f in found.main if f.get("standardised") is not None}
     rows = [
-        (name, what, f"{r:.2f}".replace("-", "−"), number(by_id[name]["standardised"]) if name in by_id else "–")
+        (name, say(what), places(r, 2), number(by_id[name]["standardised"]) if name in by_id else "–")
         for name, (what, r) in ANCHORS.items()
     ]
-    shown = listing(rows, ("claim", "relation with", "published (context only)", "here, standardised"))
+    shown = listing(rows, say_each("claim", "relation with", "published (context only)", "here, standardised"))
     note = paragraphs(
-        "Context only, no yardstick: published are correlations of job satisfaction over business units, corrected for "
-        "noise (Harter, Schmidt & Hayes 2002). Here it is internal satisfaction, on the rung named above; for turnover "
-        "it is the log hazard of leaving for one standard deviation, where persons can be followed."
+        say(
+            "Context only, no yardstick: published are correlations of job satisfaction over business units, corrected "
+            "for noise (Harter, Schmidt & Hayes 2002). Here it is internal satisfaction, on the rung named above; for "
+            "turnover it is the log hazard of leaving for one standard deviation, where persons can be followed."
+        )
     )
     return Page(shown.html + note.html, f"{shown.text}\n\n{note.text}")
 
@@ -258,7 +288,7 @@ def first(found: Results) -> Page:
     if urgent and favourable is not None:
         todo.append(
             say("Improve {scale}. Of what is proven to go with good outcomes it leaves most to gain: {share}% of its "
-                "answers are favourable (Drivers).", scale=urgent, share=round(100 * favourable))
+                "answers are favourable (Drivers).", scale=known(urgent), share=round(100 * favourable))
         )  # fmt: skip
     if low:
         todo.append(
@@ -267,23 +297,24 @@ def first(found: Results) -> Page:
         )  # fmt: skip
     for f in worked:
         todo.append(
-            say("Extend {programme} to the units without it. {sentence}", programme=f["id"].partition(".")[2],
-                sentence=f["sentence"])
+            say("Extend {programme} to the units without it. {sentence}",
+                programme=known(f["id"].partition(".")[2]), sentence=f["sentence"])
         )  # fmt: skip
-    return steps(todo or ["Nothing is proven yet that would say where to begin; see below what would settle it."])
+    nothing = say("Nothing is proven yet that would say where to begin; see below what would settle it.")
+    return steps(todo or [nothing])
 
 
 def next_steps(found: Results) -> Page:
     """What to do: build on what is supported, then what would settle the open claims."""
     advice = {
-        "supported": "keep and build on it",
-        "contradicted": "do not rely on it",
-        "inconclusive": "measure on",
+        "supported": message("{claim}: keep and build on it. {sentence}"),
+        "contradicted": message("{claim}: do not rely on it. {sentence}"),
+        "inconclusive": message("{claim}: measure on. {sentence}"),
     }
     todo = [
-        f"{f['id']}: {advice[verdict]}. {f['sentence']}"
+        say(advice[verdict], claim=f["id"], sentence=f["sentence"])
         for verdict in advice
         for f in found.main
         if f["verdict"] == verdict
     ]
-    return steps(todo or ["No claim could be tested yet. `icsat check` says which table opens which question."])
+    return steps(todo or [say("No claim could be tested yet. `icsat check` says which table opens which question.")])

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from icsat_helpers.schemas import TABLES, kinds
-from icsat_helpers.settings import LANGUAGES
+from icsat_helpers.words import LANGUAGES
 
 _HERE = Path(__file__).parent
 

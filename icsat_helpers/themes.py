@@ -26,6 +26,7 @@ from scipy.optimize import linear_sum_assignment
 
 from icsat_helpers.scores import scale_scores
 from icsat_helpers.study import Study
+from icsat_helpers.words import say
 
 WORDS = Path(__file__).parent / "resources" / "stopwords.toml"
 FEWEST_PEOPLE = 3  # who use a word that is shown
@@ -182,12 +183,12 @@ def themes_of(frame: pd.DataFrame, language: str, minimum: int) -> Themes:
         return Themes(language, frame, (), np.zeros((len(frame), 0), dtype=bool), {}, reason)
 
     if len(frame) < FEWEST_COMMENTS:
-        return nothing(f"{len(frame)} comments; at least {FEWEST_COMMENTS} are needed")
+        return nothing(say("{n} comments; at least {needed} are needed", n=len(frame), needed=FEWEST_COMMENTS))
     found = words(frame["text"])
     shown = vocabulary(frame, found, language, minimum)
     terms, rows = _weights(found, list(shown), len(frame))
     if len(rows) < FEWEST_COMMENTS or len(shown) < 2 * LABEL:
-        return nothing("too few words are used by several people")
+        return nothing(say("too few words are used by several people"))
     most = min(MOST_THEMES, len(rows) // SHOWN, len(shown) // 2)
     stability = _stability(terms, frame["person"].to_numpy()[rows], range(2, most + 1))
     k = max(number for number, value in stability.items() if value >= max(stability.values()) - NEAR)

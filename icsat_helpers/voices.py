@@ -15,9 +15,9 @@ from icsat_helpers.inference import FEWEST_UNITS, Estimate, jackknife
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.study import Study
 from icsat_helpers.themes import SHOWN, Themes, comments
-from icsat_helpers.words import number
+from icsat_helpers.words import fixed, message, period, say, say_each, series
 
-LANGUAGES = {"en": "English", "fr": "French", "de": "German"}
+LANGUAGES = {"en": message("English"), "fr": message("French"), "de": message("German")}
 PRINTABLE = 0x0590  # the figures' font knows Latin, Greek and Cyrillic letters, which stand before it
 
 
@@ -142,7 +142,7 @@ def _bounds(name: str, estimate: Estimate | None) -> dict[str, float]:
 
 def language(found: Themes) -> str:
     """The language in words, or its code."""
-    return LANGUAGES.get(found.language, found.language)
+    return say(LANGUAGES[found.language]) if found.language in LANGUAGES else found.language
 
 
 def overview(study: Study, found: list[Themes]) -> Page:
@@ -151,36 +151,39 @@ def overview(study: Study, found: list[Themes]) -> Page:
     rows: list[tuple[Any, ...]] = []
     for one in found:
         now = one.comments[one.comments["t"] == study.t]
-        period = len(now) if now["person"].nunique() >= minimum else f"fewer than {minimum} people"
-        rows.append(
-            (
-                language(one),
-                int(_rounded(len(one.comments), minimum)),
-                period,
-                len(one.labels) or f"not analysed: {one.reason}",
-            )
-        )
+        few = now["person"].nunique() < minimum
+        lately = say("fewer than {minimum} people", minimum=minimum) if few else len(now)
+        many = len(one.labels) or say("not analysed: {reason}", reason=one.reason)
+        rows.append((language(one), int(_rounded(len(one.comments), minimum)), lately, many))
     if not rows:
         return paragraphs(_why(study))
-    return listing(rows, ("language", "comments", f"of them in {study.period}", "themes"))
+    return listing(
+        rows,
+        (*say_each("language", "comments"), say("of them in {period}", period=period(study.period)), say("themes")),
+    )
 
 
 def _why(study: Study) -> str:
     if not study.has("service_ratings"):
-        return "There are no comments: there is no table service_ratings."
+        return say("There are no comments: there is no table service_ratings.")
     if comments(study).empty:
-        return "There are no comments: service_ratings has no column comment, or nothing in it."
-    return f"There are too few comments: no language is written by {study.settings.minimum_group} people."
+        return say("There are no comments: service_ratings has no column comment, or nothing in it.")
+    least = study.settings.minimum_group
+    return say("There are too few comments: no language is written by {n} people.", n=least)
 
 
 def stability(found: list[Themes]) -> Page:
     """How well the themes are found again in subsamples of people, by their number; the chosen one is marked."""
     rows = [
-        (language(one), f"{k} (chosen)" if k == len(one.labels) else str(k), value)
+        (language(one), say("{k} (chosen)", k=k) if k == len(one.labels) else str(k), value)
         for one in found
         for k, value in one.stability.items()
     ]
-    return listing(rows, ("language", "themes", "similarity")) if rows else paragraphs("There are no themes to check.")
+    return (
+        listing(rows, say_each("language", "themes", "similarity"))
+        if rows
+        else paragraphs(say("There are no themes to check."))
+    )
 
 
 def table(frame: pd.DataFrame) -> Page:
@@ -190,7 +193,7 @@ def table(frame: pd.DataFrame) -> Page:
          *(round(v, 2) + 0.0 for v in (r.gap, r.gap_low, r.gap_high)))
         for r in frame.itertuples()
     ]  # fmt: skip
-    head = ("theme", "comments", "share, %", "change", "from", "to", "satisfaction", "from", "to")
+    head = say_each("theme", "comments", "share, %", "change", "from", "to", "satisfaction", "from", "to")
     return listing(rows, head)
 
 
@@ -198,16 +201,30 @@ def provider_table(study: Study, found: Themes) -> Page:
     """Themes by provider, those that may be shown."""
     cells = by_provider(study, found)
     if cells.empty:
-        return paragraphs(f"No provider has a theme in {language(found)} that ten comments of enough people raise.")
+        return paragraphs(
+            say(
+                "No provider has a theme in {language} that ten comments of enough people raise.",
+                language=language(found),
+            )
+        )
     rows = [(r.provider, r.theme, int(r.comments), round(100 * r.share, 1)) for r in cells.itertuples()]
-    return listing(rows, ("provider", f"theme ({language(found)})", "comments", "share of its comments, %"))
+    return listing(
+        rows,
+        (say("provider"), say("theme ({language})", language=language(found)),
+         *say_each("comments", "share of its comments, %")),
+    )  # fmt: skip
 
 
 def gaps(frame: pd.DataFrame, tongue: str) -> Chart | Page:
     """How satisfied those are who raise a theme, less other commenters, with intervals; the least satisfied on top."""
     rows = frame[frame["gap"].notna()].sort_values("gap", ascending=False, ignore_index=True)
     if rows.empty:
-        return paragraphs(f"{tongue}: how satisfied those are who raise a theme cannot be shown; too few people do.")
+        return paragraphs(
+            say(
+                "{language}: how satisfied those are who raise a theme cannot be shown; too few people do.",
+                language=tongue,
+            )
+        )
     figure, axes = charts._axes(height=1.1 + 0.36 * len(rows))
     axes.axvline(0, color=charts.SOFT, linewidth=1)
     axes.hlines(rows.index, rows["gap_low"], rows["gap_high"], color=charts.FAINT, linewidth=6)
@@ -215,15 +232,22 @@ def gaps(frame: pd.DataFrame, tongue: str) -> Chart | Page:
         axes.plot(rows.loc[flag, "gap"], rows.index[flag], "o", color=colour, markersize=7)
     open_ = (rows["gap_low"] <= 0) & (rows["gap_high"] >= 0)
     axes.plot(rows.loc[open_, "gap"], rows.index[open_], "o", color=charts.SOFT, markersize=7, markerfacecolor="white")
-    names = [t if max(map(ord, t)) < PRINTABLE else f"theme {i + 1} of the table" for i, t in enumerate(rows["theme"])]
+    names = [
+        t if max(map(ord, t)) < PRINTABLE else say("theme {n} of the table", n=i + 1)
+        for i, t in enumerate(rows["theme"])
+    ]
     axes.set_yticks(rows.index, names)
-    axes.set(xlabel="Satisfaction against other commenters, points")
+    axes.set(xlabel=say("Satisfaction against other commenters, points"))
     axes.grid(visible=False, axis="y")
     said = [
-        f"{n} {number(r.gap)} ({number(r.gap_low)} to {number(r.gap_high)})"
+        say("{theme} {gap} ({low} to {high})", theme=n, gap=r.gap, low=r.gap_low, high=r.gap_high)
         for n, r in zip(names, rows.itertuples(), strict=True)
     ]
-    return Chart(figure, f"{tongue} comments, points of satisfaction by theme, 95% intervals: {'; '.join(said[::-1])}.")
+    alt = say(
+        "Comments in {language}, points of satisfaction by theme, 95% intervals: {themes}.",
+        language=tongue, themes=series(said[::-1]),
+    )  # fmt: skip
+    return Chart(figure, alt)
 
 
 def advice(study: Study, found: list[Themes]) -> Page:
@@ -236,14 +260,36 @@ def advice(study: Study, found: list[Themes]) -> Page:
         hurts = frame[frame["gap_high"] < 0].sort_values("gap")
         for r in hurts.head(1).itertuples():
             said.append(
-                f"Look first into “{r.theme}” ({language(one)}): those who raise it are {number(-r.gap)} points less "
-                f"satisfied than other commenters ({number(-r.gap_high)} to {number(-r.gap_low)})."
+                say(
+                    "Look first into “{theme}” ({language}): those who raise it are {gap} points less satisfied than "
+                    "other commenters ({low} to {high}).",
+                    theme=r.theme,
+                    language=language(one),
+                    gap=-r.gap,
+                    low=-r.gap_high,
+                    high=-r.gap_low,
+                )
             )
         for r in frame[frame["change_low"] > 0].itertuples():
             said.append(
-                f"“{r.theme}” ({language(one)}) is raised more often than last period: by {100 * r.share:.0f}% of "
-                f"comments, {100 * r.change:.0f} points more ({100 * r.change_low:.0f} to {100 * r.change_high:.0f})."
+                say(
+                    "“{theme}” ({language}) is raised more often than last period: by {share}% of comments, {change} "
+                    "points more ({low} to {high}).",
+                    theme=r.theme,
+                    language=language(one),
+                    **{
+                        name: fixed(100 * value, 0)
+                        for name, value in (
+                            ("share", r.share),
+                            ("change", r.change),
+                            ("low", r.change_low),
+                            ("high", r.change_high),
+                        )
+                    },
+                )
             )
     if not any(one.labels for one in found):
-        return paragraphs("Comments cannot be read here as themes: see above what is missing. Read scores instead.")
-    return steps(said) if said else paragraphs("No theme stands out, neither by who raises it nor by its change.")
+        return paragraphs(
+            say("Comments cannot be read here as themes: see above what is missing. Read scores instead.")
+        )
+    return steps(said) if said else paragraphs(say("No theme stands out, neither by who raises it nor by its change."))

@@ -39,14 +39,44 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory, worker_id):
-    """The folder of a run of the example: made once, by whichever worker of the tests asks first."""
+def published_once(tmp_path_factory, worker_id):
+    """A maker of runs, each made once, by whichever worker of the tests asks first; it returns the period's folder."""
     base = tmp_path_factory.getbasetemp()
-    output = (base if worker_id == "master" else base.parent) / "published"
-    with filelock.FileLock(f"{output}.lock"):
-        if not (output / "2026Q3" / "manifest.json").is_file():
-            assert cli.main(["run", "--output", str(output)]) == 0
-    return output / "2026Q3"
+
+    def make(name, *words):
+        output = (base if worker_id == "master" else base.parent) / name
+        with filelock.FileLock(f"{output}.lock"):
+            if not list(output.glob("*/manifest.json")):
+                assert cli.main(["run", "--output", str(output), *words]) == 0
+        return next(output.glob("*/manifest.json")).parent
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def published(published_once):
+    """The folder of a run of the example."""
+    return published_once("published")
+
+
+@pytest.fixture(scope="session")
+def in_french(published_once):
+    """The same in French; a message without a translation ends it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ICSAT_WORDS", "strict")
+        return published_once("in-french", "--parameter", "language=fr")
+
+
+@pytest.fixture(scope="session")
+def in_german(published_once, tmp_path_factory):
+    """A smaller organisation whose study.toml asks for German: other messages than the example's are needed."""
+    folder = tmp_path_factory.mktemp("german")
+    simulate.write(simulate.organisation(units=12, people=150, periods=6, seed=5), folder)
+    toml = (folder / "study.toml").read_text(encoding="utf-8").replace('language = "en"', 'language = "de"')
+    (folder / "study.toml").write_text(toml, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ICSAT_WORDS", "strict")
+        return published_once("in-german", "--study", str(folder))
 
 
 @pytest.fixture

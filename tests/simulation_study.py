@@ -81,7 +81,7 @@ def slopes(name: str, study: Any, panel: Panel | None = None) -> dict[str, Findi
     if tested.design is not None and not isinstance(tested.design.outcome, str):
         same = replace(tested.design, outcome=tested.design.outcome[::-1])
         compared[f"{name}, same people"] = replace(tested, design=same, slope=same.fit())
-    words = ("One point more", "points")
+    words = ("One point more", "{value} points")
     return {label: ic.evidence.of_slope(claim, panel, one, words=words) for label, one in compared.items()}
 
 

@@ -110,7 +110,7 @@ def test_small_kinds_are_hidden(example):
 def test_the_example_says_how_associates_differ(example):
     claim, panel = ic.hypothesis("H6", example), associates.associates_panel(example)
     tested = ic.strongest(example, panel)
-    finding = evidence.of_slope(claim, panel, tested, words=("One point", "points"))
+    finding = evidence.of_slope(claim, panel, tested, words=("One point", "{value} points"))
     found = associates.difference(example, panel, tested, finding.smallest_effect)
     assert found is not None
     assert abs(found.estimate.value) < 4 * found.estimate.se  # truth: no difference

@@ -102,7 +102,7 @@ FINDING = {
         (None, [], "No earlier report."),
         ({}, [], "Unchanged."),
         ({"estimate": 1.0, "smallest_effect": 0.2}, [], "Verdict unchanged (estimate 1 then). Why: new data."),
-        ({"estimate": 1.0, "verdict": "inconclusive"}, None, "Was: not clear yet (estimate 1 then). Why: new data."),
+        ({"estimate": 1.0, "verdict": "inconclusive"}, None, "Was: Not clear yet (estimate 1 then). Why: new data."),
         ({"n_rows": 90}, ["external_ratings"], "Why: new data; revised data (external ratings)."),
         # 0.1 standard deviations are registered now; then it was 0.2, on other data
         ({"n_rows": 90, "smallest_effect": 0.6, "standardised": 2 / 3}, [],
@@ -112,7 +112,7 @@ FINDING = {
         ({"n_rows": 90, "p": 0.001, "p_adjusted": 0.004}, [], "changed threshold (p corrected for 7 claims, was 4)."),
         ({"n_rows": 90, "p": 0.5, "p_adjusted": 1.0}, [], "Why: new data."),
         ({"rung": "association", "method": "n"}, [], "Why: new data; another method."),
-        ({"verdict": "not_estimable", "estimate": None}, [], "Was: cannot be answered. Why: new data."),
+        ({"verdict": "not_estimable", "estimate": None}, [], "Was: Cannot be answered. Why: new data."),
         ({"estimate": -0.5, "unit": "log hazard"}, [], "(estimate 39% less then)"),
     ],
 )  # fmt: skip

@@ -38,7 +38,7 @@ def averages(tmp_path):
 def found(study, name):
     claim = ic.hypothesis(name, study)
     panel = ic.unit_panel(study, claim.exposure, claim.outcome)
-    return evidence.of_slope(claim, panel, ic.strongest(study, panel), words=("One point", "points")), panel
+    return evidence.of_slope(claim, panel, ic.strongest(study, panel), words=("One point", "{value} points")), panel
 
 
 def within(slope, units, periods, seed):

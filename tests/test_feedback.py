@@ -99,7 +99,7 @@ STRONG, NOTHING, AGAINST = estimate(0.5), estimate(0.05), estimate(-0.5)
 def test_the_rule(after, held, half_panel, verdict, words):
     way_back = feedback.Feedback(after, NOTHING, held, half_panel, False)
     found = ic.conclude(
-        CLAIM, estimate(0.6), rung="precedence", sd_ratio=1.0, method="m", words=("One point more", "points"),
+        CLAIM, estimate(0.6), rung="precedence", sd_ratio=1.0, method="m", words=("One point more", "{value} points"),
         n_units=30, n_rows=300, n_periods=12, feedback=way_back,
     )  # fmt: skip
     assert found.verdict == verdict
@@ -112,7 +112,7 @@ def test_the_rule(after, held, half_panel, verdict, words):
 def test_no_notebook_can_forget_it(example):
     claim = ic.hypothesis("H4", example)
     board = ic.unit_panel(example, "internal", "productivity")
-    found = evidence.of_slope(claim, board, ic.strongest(example, board), words=("One point", "points"))
+    found = evidence.of_slope(claim, board, ic.strongest(example, board), words=("One point", "{value} points"))
     assert {"feedback", "reverse_path", "effective_clusters"} <= {check.name for check in found.checks}
     assert {"outcome now held", "half-panel jackknife"} <= {row.name for row in found.sensitivity}
 

@@ -81,7 +81,7 @@ def test_a_period_of_two_people_is_hidden_in_the_trend(tmp_path):
     assert levels["low"].isna().all()  # one unit: no interval
     chart = ic.charts.trend(levels, ["2026Q1", "2026Q2", "2026Q3"], "Mean")
     assert "2026Q1" not in chart.alt
-    assert "1 periods are hidden" in chart.alt
+    assert "One period is hidden" in chart.alt
     assert "nan" not in chart.alt
 
 

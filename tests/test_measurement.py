@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, real_study
 
 import icsat_helpers as ic
-from icsat_helpers import cli, invariance, measurement
+from icsat_helpers import cli, invariance, measurement, words
 from icsat_helpers.likelihood import moments
 from icsat_helpers.structure import cfa
 
@@ -118,10 +118,11 @@ def test_omega_is_given_only_where_the_model_can_be_read_and_holds_every_item(ex
 
 
 def test_items_are_shown_with_their_text_in_the_reports_language(example):
-    tool = measurement.instrument(example, "morale")
-    page = measurement.item_table(example, tool, "fr").text
+    with words.speaking("fr"):
+        tool = measurement.instrument(example, "morale")
+        page = measurement.item_table(tool).text
     assert "Je suis fier de travailler ici." in page
-    rest = float(re.search(r"fier de travailler ici\. \| (0\.\d+) \| (0\.\d+)", page)[1])
+    rest = float(re.search(r"fier de travailler ici\. \| (0,\d+) \| (0,\d+)", page)[1].replace(",", "."))
     rows = tool.rows[["belonging_1", "belonging_2", "belonging_3"]].dropna()
     assert rest == pytest.approx(np.corrcoef(rows.iloc[:, 0], rows.iloc[:, 1:].mean(axis=1))[0, 1], abs=5e-4)
 
@@ -133,7 +134,7 @@ def test_what_is_not_in_the_model_is_said(tmp_path):
     assert tool.constant == ("i1", "i4", "i5")
     said = measurement.structure_said(tool)
     assert "a has 2 items, and a single scale needs 3" in said
-    assert "b has one item and is not in the model; everyone gave the same answer to i1" in said
+    assert "B has one item and is not in the model. Everyone gave the same answer to i1." in said
     assert [m.of for m in measurement.reliability(tool, "n")] == ["internal", "internal.a"]
 
 
@@ -254,7 +255,7 @@ def test_soldiers_have_averages_but_no_items(tmp_path):
     assert metrics["icc1", "morale.wellbeing"]["value"] == pytest.approx(0.0434, abs=5e-5)
     assert metrics["icc1", "internal"]["value"] == pytest.approx(0.1270, abs=5e-5)
     assert {name for name, _ in metrics} == {"icc1", "icc2"}
-    assert "leadership has one item and is not in the model" in text
+    assert "Leadership has one item and is not in the model" in text
 
 
 def test_averages_of_others_cannot_be_judged(tmp_path):
@@ -273,7 +274,7 @@ def test_a_poor_study_ends_well_and_says_what_cannot_be_told(tmp_path):
     rows = ratings(people=12, providers=1).assign(customer_unit=lambda d: d["person_id"], i3=4, i4=2)
     metrics, text = run(written(tmp_path / "s", rows), tmp_path / "out")
     assert "no unit has answers of two people" in text
-    assert "everyone gave the same answer to i3" in text
+    assert "Everyone gave the same answer to i3" in text
     assert {name for name, _ in metrics} <= {"cronbach_alpha", "omega_total", "chi2", "cfi", "srmr"}
     assert not re.search(r"\bnan\b|\binf\b", text)
 
@@ -306,6 +307,6 @@ def test_nothing_about_few_people_is_a_metric(tmp_path):
     tool = measurement.instrument(study, "internal")
     assert tool.reason == "fewer than 5 people answered every item"
     assert {m.of for m in measurement.reliability(tool, "n")} == {"internal.a"}
-    assert "b |" not in measurement.item_table(study, tool, "").text
+    assert "b |" not in measurement.item_table(tool).text
     shown = measurement.describe([dataclasses.replace(tool, rows=tool.rows.iloc[:4])]).text
     assert shown.splitlines()[1] == "Internal satisfaction | 2 | 6 | – | –"

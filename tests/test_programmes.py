@@ -238,7 +238,7 @@ def test_few_units_are_judged_by_rearranging(aggregates):
     assert part.p == pytest.approx(round(part.p * 1000) / 1000)  # a share of 999 draws and the one seen
     assert any("wide" in row.name for row in part.sensitivity)
     six = judge(aggregates([(unit, "training", 3) for unit in range(6)], effect=0.3))["H7.training"]
-    assert "left out at a time" in six.method
+    assert "Left out one unit at a time." in six.method
 
 
 def test_few_units_of_several_programmes_are_rearranged_together(aggregates):
@@ -261,7 +261,7 @@ def test_a_programme_that_has_just_started_is_planned(aggregates):
     found = judge(study)
     assert [found[name].verdict for name in ("H7", "H7.training")] == ["not_estimable"] * 2
     said = found["H7.training"].sentence
-    assert said.startswith("Too early to say: “training” has just started in 6 units.")
+    assert said.startswith("Too early to say: “training” has just started; units with it: 6.")
     assert "against 18 units without a programme" in said
     assert re.search(r"could be seen in four cases of five from 20(09|1\d) on", said)
     assert found["H7.training"].reason in said

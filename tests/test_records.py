@@ -65,7 +65,7 @@ def test_an_unchanged_run_imports_no_science(request_: Request) -> None:
         "import sys; from pathlib import Path; from icsat_helpers import batch\n"
         f"code = batch.run(batch.Request(study={request_.study!r}, output={request_.output!r}, "
         f"collection=Path({str(request_.collection)!r})))\n"
-        "sys.exit(code or ' '.join({'pandas', 'numpy', 'pyarrow', 'papermill', 'nbformat'} & {*sys.modules}))"
+        "sys.exit(code or ' '.join({'pandas', 'numpy', 'pyarrow', 'papermill', 'nbformat', 'babel'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stderr, done.returncode) == ("\n", 1)  # nothing to name
@@ -102,6 +102,10 @@ def _settle(request: Request) -> Request:
     return request
 
 
+def _translate(request: Request) -> Request:
+    return replace(request, parameters=("language=de",))
+
+
 def _report_before(request: Request) -> Request:
     before = Path(request.output) / "2026Q1" / "findings.json"
     before.parent.mkdir()
@@ -114,6 +118,7 @@ def _report_before(request: Request) -> Request:
     [
         (_edit, ["02-goals"]), (_ask, ["01-scores"]), (_change_scores, ["01-scores", "03-silent"]),
         (_add_goals, ["02-goals", "03-silent"]), (_add_units, ["03-silent"]), (_settle, ALL[1:]), (_report_before, []),
+        (_translate, ALL[1:]),
     ],
 )  # fmt: skip
 def test_what_depends_on_a_change_runs_again_and_the_summary(

@@ -80,7 +80,7 @@ def test_hidden_providers_are_nowhere_and_their_place_says_nothing(drawn):
 
 def test_ranks_are_shown_as_what_they_are(drawn):
     text = servicemap.ranks(drawn).alt
-    assert re.search(r"rank 1 to \d+ at the top", text)
+    assert re.search(r"At the top: [^:]+, rank 1 to \d+ of", text)
     assert "Each rank alone lies in its interval with 95%" in text
 
 

@@ -38,7 +38,7 @@ def test_one_row_a_claim_and_what_changed(example, written):
     written("2026Q2", finding("H1", "inconclusive"))
     found = written("2026Q3", finding("H1", "supported"), finding("H3.performance", "supported"))
     text = summary.claims_table(example, found).text
-    assert "Supported (rung: precedence) | Sentence of H1 <b>. | Was: not clear yet (estimate 1 then). Why:" in text
+    assert "Supported (rung: precedence) | Sentence of H1 <b>. | Was: Not clear yet (estimate 1 then). Why:" in text
     assert [line.split(" | ")[0] for line in text.splitlines()[1:]] == [f"H{i}" for i in range(1, 8)]
     assert "Not tested in this run." in text
     assert "&lt;b&gt;" in summary.claims_table(example, found).html
