@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -238,7 +239,11 @@ class Hidden:
 
 
 def suppress_table(
-    answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
+    answers: pd.DataFrame,
+    minimum: int,
+    bounds: tuple[float, float],
+    before: pd.DataFrame | None = None,
+    site: str = "",
 ) -> Hidden:
     """Hide small groups in a two-way table of means, and as much more as keeps them from being worked out.
 
@@ -258,12 +263,15 @@ def suppress_table(
     Parameters
     ----------
     answers : DataFrame
-        row, column, person, score: one row an answer.
+        row, column, person, score: one row an answer; and site, of the column, where one is asked for.
     minimum : int
     bounds : (float, float)
         Ends of the answer scale.
     before : DataFrame, optional
         The same of the period before, whose table the reader has too.
+    site : str
+        Return what is hidden of the table of this site: for a reader who has the whole table too, and those of all
+        sites. What the whole hides is hidden here, and more of the sites' own margins.
 
     Examples
     --------
@@ -273,23 +281,21 @@ def suppress_table(
     >>> suppress_table(table, 5, (1, 5)).cells.to_numpy().tolist()
     [[True, False, True], [True, False, True]]
     """
-    network = _Network.of(answers, minimum, bounds, before)
-    width, widened = NARROWEST * (bounds[1] - bounds[0]), network.widen_lines(minimum)
-    _complement(network, minimum, width)
-    network.protect_widened(widened, minimum, width)
-    while widened := network.widen_lines(minimum):  # what was hidden since may hold too few of another line
-        network.protect_widened(widened, minimum, width)
-    network.show_what_follows()
-    cells = np.zeros(tuple(len(names) for names in network.labels), dtype=bool)
-    inside = network.tail < len(cells)
-    cells[network.tail[inside], network.head[inside] - len(cells)] = network.hidden[inside]
-    rows, columns = network.labels
-    margins = network.hidden[~inside]
+    width = NARROWEST * (bounds[1] - bounds[0])
+    network = _Network.of(answers.drop(columns="site", errors="ignore"), minimum, bounds, before)
+    _suppress(network, minimum, width)
+    if site:
+        network = _Network.of(answers, minimum, bounds, before).beside(network)
+        _suppress(network, minimum, width)
+    found = answers.assign(**{str(k): network.hidden[arcs] for k, arcs in enumerate(network.behind.T)})
+    cell, row, column, total = map(str, (0, 1, 2, -1))
+    if site:
+        found, row, total = found[found["site"] == site], "3", "4"
     return Hidden(
-        pd.DataFrame(cells, rows, columns),
-        pd.Series(margins[: len(rows)], rows),
-        pd.Series(margins[len(rows) : -1], columns),
-        bool(margins[-1]),
+        found.groupby(["row", "column"])[cell].first().unstack(fill_value=False),
+        found.groupby("row")[row].first(),
+        found.groupby("column")[column].first(),
+        bool(found[total].iloc[0]) if site else bool(network.hidden[-1]),
     )
 
 
@@ -316,6 +322,15 @@ def suppress_parts(answers: pd.DataFrame, minimum: int, bounds: tuple[float, flo
     return found.cells.loc["all"] | found.columns | whole
 
 
+def _suppress(network: _Network, minimum: int, width: float) -> None:
+    widened = network.widen_lines(minimum)
+    _complement(network, minimum, width)
+    network.protect_widened(widened, minimum, width)
+    while widened := network.widen_lines(minimum):  # what was hidden since may hold too few of another line
+        network.protect_widened(widened, minimum, width)
+    network.show_what_follows()
+
+
 def _complement(network: _Network, minimum: int, width: float) -> None:
     """Hide more until every sensitive arc is protected, those with most answers first."""
     arcs = np.flatnonzero(network.sensitive)
@@ -327,22 +342,57 @@ def _complement(network: _Network, minimum: int, width: float) -> None:
         network.protect(arc, network.room, wanted)
 
 
+def _nodes(answers: pd.DataFrame) -> tuple[dict[str, Ints], list[bool]]:
+    """Nodes of each answer, by kind, and for each node whether it is one of rows; with sites a row has parts."""
+    sites = ["site"] if "site" in answers else []
+    kinds = [("part", ["row", *sites], True), ("column", ["column"], False)]
+    kinds += [("row", ["row"], True), ("site", sites, False)] if sites else []
+    nodes: dict[str, Ints] = {}
+    down: list[bool] = []
+    for name, keys, is_row in kinds:
+        code = answers.groupby(keys, sort=True).ngroup().to_numpy()
+        nodes[name] = len(down) + code
+        down += [is_row] * (int(code.max()) + 1)
+    return nodes, down
+
+
+def _levels(nodes: dict[str, Ints], source: int) -> Iterator[tuple[Any, Any, list[str]]]:
+    """Arcs of each answer, level by level: their two nodes, and the columns that name those of which few may move.
+
+    The total is on no page: nothing is asked of who moved.
+    """
+    sink = source + 1
+    if "site" in nodes:
+        yield nodes["part"], nodes["column"], ["row", "site", "column"]
+        yield source, nodes["row"], ["row"]
+        yield nodes["column"], nodes["site"], ["column"]
+        yield nodes["row"], nodes["part"], ["row", "site"]
+        yield nodes["site"], sink, []
+    else:
+        yield nodes["part"], nodes["column"], ["row", "column"]
+        yield source, nodes["part"], ["row"]
+        yield nodes["column"], sink, ["column"]
+    yield sink, source, []
+
+
 @dataclass(slots=True)
 class _Network:
     """A table as a circulation through cells, rows' margins, columns' margins and the total, its arcs in this order.
 
     Attributes
     ----------
-    labels : names of rows and of columns
-    tail, head : nodes that an arc joins: rows, columns, source of the rows, sink of the columns
+    down : whether a node has its margin before it, and its parts behind
+    tail, head : nodes that an arc joins: rows, columns, source of the rows, sink of the columns; with sites a row is
+        first the row of a site, and a column ends in its site
     n, people : answers and people behind an arc
     room : arcs x 2, by how much the sum of scores may fall and rise, in steps of 1 / `scale` points
     hidden : grows
-    behind : answers x 3, the cell and the margins of each answer
+    fixed : what is shown elsewhere, so that to hide it would be in vain
+    behind : answers x 3, the cell and the margins of each answer; with sites x 5, the site's margins last
     person : code of who answered
     """
 
-    labels: tuple[pd.Index, pd.Index]
+    down: Bools
     tail: Ints
     head: Ints
     n: Ints
@@ -351,6 +401,7 @@ class _Network:
     scale: float
     sensitive: Bools
     hidden: Bools
+    fixed: Bools
     behind: Ints
     person: Ints
 
@@ -358,31 +409,41 @@ class _Network:
     def of(
         cls, answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
     ) -> _Network:
-        row, rows = pd.factorize(answers["row"], sort=True)
-        column, columns = pd.factorize(answers["column"], sort=True)
         person = pd.factorize(answers["person"])[0]
-        column = column + len(rows)
-        source, sink = len(rows) + len(columns), len(rows) + len(columns) + 1
-        parts, behind, seen = [], [], 0
-        for tail, head in ((row, column), (source, row), (column, sink), (sink, source)):
+        nodes, down = _nodes(answers)
+        parts, behind, few, seen = [], [], [], 0
+        for tail, head, keys in _levels(nodes, len(down)):
             frame = pd.DataFrame({"tail": tail, "head": head, "score": answers["score"].to_numpy(), "person": person})
             grouped = frame.groupby(["tail", "head"], sort=True)
             parts.append(grouped.agg(n=("score", "size"), people=("person", "nunique"), sum=("score", "sum")))
             behind.append(seen + grouped.ngroup().to_numpy())
             seen += len(parts[-1])
+            known = before is not None and keys
+            few.append(
+                few_moved(answers, before, keys, minimum).gt(0) if known else np.zeros(len(parts[-1]), dtype=bool)
+            )
         arcs = pd.concat(parts).reset_index()
         low, high = bounds
         scale = min(1000.0, LARGEST_FLOW / ((high - low) * len(answers)))
         room = np.column_stack([arcs["sum"] - low * arcs["n"], high * arcs["n"] - arcs["sum"]]).clip(0)
-        small = (arcs["people"] < minimum).to_numpy()
-        if before is not None:  # the total is on no page: it needs no protection of its own
-            few = [few_moved(answers, before, keys, minimum) for keys in (["row", "column"], ["row"], ["column"])]
-            small = small | np.concatenate([*(each.gt(0).to_numpy() for each in few), [False]])
+        small = (arcs["people"] < minimum).to_numpy() | np.concatenate(few)
         return cls(
-            labels=(rows, columns), tail=arcs["tail"].to_numpy(), head=arcs["head"].to_numpy(), n=arcs["n"].to_numpy(),
-            people=arcs["people"].to_numpy(), room=np.floor(np.round(scale * room, 6)).astype(np.int64), scale=scale,
-            sensitive=small, hidden=small.copy(), behind=np.column_stack(behind[:3]), person=person,
+            down=np.array([*down, True, False]), tail=arcs["tail"].to_numpy(), head=arcs["head"].to_numpy(),
+            n=arcs["n"].to_numpy(), people=arcs["people"].to_numpy(),
+            room=np.floor(np.round(scale * room, 6)).astype(np.int64), scale=scale,
+            sensitive=small, hidden=small.copy(), fixed=np.zeros(len(small), dtype=bool),
+            behind=np.column_stack(behind[:-1]), person=person,
         )  # fmt: skip
+
+    def beside(self, whole: _Network) -> _Network:
+        """The table of all sites beside the one without: what that hides is hidden, what it shows is shown."""
+        hidden, fixed = self.hidden.copy(), self.fixed.copy()
+        for mine, theirs in zip(self.behind.T, whole.behind.T, strict=False):  # cells, rows, columns
+            hidden[mine] = whole.hidden[theirs]
+            fixed[mine] = ~whole.hidden[theirs]
+        totals = self.behind[:, -1]
+        fixed[totals] = ~hidden[totals]  # no page shows a site's mean of all answers, but how many they are
+        return replace(self, hidden=hidden, fixed=fixed)
 
     def widen_lines(self, minimum: int) -> list[tuple[int, int]]:
         """Hide the smallest shown parts of each line while its hidden ones hold fewer than `minimum` people.
@@ -392,10 +453,10 @@ class _Network:
         widened = []
         for node in range(self.head.max() + 1):
             margin, parts = self._line(node)
-            while self.hidden[parts].any() and not self.hidden[margin].any() and not self.hidden[parts].all():
+            while self.hidden[parts].any() and not self.hidden[margin].any() and self._hideable(parts).any():
                 if self._people(parts[self.hidden[parts]]) >= minimum:
                     break
-                shown = parts[~self.hidden[parts]]
+                shown = parts[self._hideable(parts)]
                 widened.append((int(shown[np.argmin(self.n[shown])]), node))
                 self.hidden[widened[-1][0]] = True
         return widened
@@ -412,9 +473,11 @@ class _Network:
 
     def _line(self, node: int) -> tuple[Ints, Ints]:
         """The margin of a line, and its parts."""
-        rows, columns = (len(names) for names in self.labels)
         enter, leave = np.flatnonzero(self.head == node), np.flatnonzero(self.tail == node)
-        return (enter, leave) if node < rows or node == rows + columns else (leave, enter)
+        return (enter, leave) if self.down[node] else (leave, enter)
+
+    def _hideable(self, arcs: Ints) -> Bools:
+        return ~(self.hidden | self.fixed)[arcs]
 
     def _people(self, arcs: Ints) -> int:
         mine = np.isin(self.behind, arcs).any(axis=1)
@@ -453,7 +516,7 @@ class _Network:
         """Hide what is shown on the shortest way from `start` to `end`; fewest answers, margins last."""
         graph = self._graph(arc, room)
         left = (graph - maximum_flow(graph, int(start), int(end)).flow).tocoo()
-        shown = np.flatnonzero(~self.hidden)
+        shown = np.flatnonzero(~(self.hidden | self.fixed))
         price = self.n + np.where(np.arange(len(self.n)) > self.behind[:, 0].max(), self.n.max(), 0)
         rises, falls = shown[room[shown, 1] > 0], shown[room[shown, 0] > 0]
         used = left.data > 0

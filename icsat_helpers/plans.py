@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,6 +228,23 @@ def people_of_sites(study: Study) -> dict[str, int | None]:
     return {site: found.get(site, known.get(site, 0)) for site in sorted(site_of.unique())}
 
 
+def too_small(sites: Mapping[str, int | None], minimum: int) -> tuple[list[str], list[str]]:
+    """Return the sites of too few people, and those that must not be reported beside the whole for their sake.
+
+    Examples
+    --------
+    >>> too_small({"A": 3, "B": 9, "C": 30, "D": None}, 5), too_small({"A": 5, "B": 9}, 5)
+    ((['A'], ['B']), ([], []))
+    """
+    few = sorted(name for name, n in sites.items() if n is not None and n < minimum)
+    hidden, more = sum(sites[name] or 0 for name in few), []
+    for n, name in sorted((n, name) for name, n in sites.items() if n is not None and n >= minimum):
+        if 0 < hidden < minimum:
+            more.append(name)
+            hidden += n
+    return few, more
+
+
 def _persons(table: pd.DataFrame, site: pd.Series) -> pd.DataFrame:
     return table[["person_id"]].assign(site=site)
 
@@ -240,12 +257,12 @@ def plan(request: Request, chosen: Collection, checked: Checked, folder: Path) -
     RequestError
         If no site may be reported, two share a folder, or a folder holds other results.
     """
-    sites, told = request.sites or ("",), []
+    sites, told = request.sites or ("",), list[str]()
     if request.by_site:
-        small = {name for name, n in checked.sites.items() if n is not None and n < checked.minimum_group}
-        sites = tuple(name for name in checked.sites if name not in small)
-        if small:
-            told = [f"Left out, for fewer than {checked.minimum_group} people answered: {', '.join(sorted(small))}."]
+        few, more = too_small(checked.sites, checked.minimum_group)
+        sites = tuple(name for name in checked.sites if name not in {*few, *more})
+        told += [f"Left out, for fewer than {checked.minimum_group} people answered: {', '.join(few)}."] * bool(few)
+        told += [f"Left out, for the whole less the others would tell of those few: {', '.join(more)}."] * bool(more)
         if not sites:
             raise RequestError("No site of `units` can be reported.", *told)
     plans = [_plan(request, chosen, checked, folder, site) for site in sites]

@@ -300,20 +300,24 @@ class _Program:
 
     def narrowed(self, minimum: int) -> set[str]:
         """Names of the groups that are narrowed too far."""
-        sums = {self._at(name, 1): 1.0 for name in self.names}
-        for sign in (1.0, -1.0):  # one look at all, for those that are far from any end
-            self._solve({column: sign for column in sums}, self.size - 1)
         small = [name for name in self.names if self.book.groups[name].small(minimum)]
+        for sign in (1.0, -1.0):  # one look at all, every other one high: most are seen to be far from any end
+            aim = {self._at(name, 1): sign * (-1.0) ** i for i, name in enumerate(small)}
+            self._solve(aim, self.size - 1)
         return {name for name in small if self._is_narrowed(name, minimum * self.book.groups[name].each)}
 
     def _is_narrowed(self, name: str, minimum: int) -> bool:
         known = self.book.groups[name]
-        if not known.shown and self._wide(name, NARROWEST * (known.high - known.low) - SLACK):
+        if not known.shown and self._wide(name, self._wanted(name)):
             return False
         low, high = self._ends(self._at(name, 0), self.size - 1)
         if low < minimum - SLACK or high - low >= 1:
             return low < minimum - SLACK
         return known.hidden and not self._wide(name, KNOWN * (known.high - known.low))
+
+    def _wanted(self, name: str) -> float:
+        known = self.book.groups[name]
+        return NARROWEST * (known.high - known.low) - SLACK
 
     def _wide(self, name: str, wanted: float) -> bool:
         for sign in (1.0, -1.0):

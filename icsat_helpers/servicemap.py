@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers import charts, crossed
+from icsat_helpers.clean import load
 from icsat_helpers.disclosure import Hidden, suppress_table
 from icsat_helpers.evidence import Metric, Metrics, p_text
 from icsat_helpers.health import unit_names
@@ -90,13 +91,28 @@ def service_map(study: Study) -> Map:
 
 
 def hidden_parts(study: Study, ratings: pd.DataFrame) -> Hidden | None:
-    """What a map of one period's ratings hides (providers are its rows); None where there are none."""
+    """What a map of one period's ratings hides (providers are its rows); None where there are none.
+
+    The reader is taken to have the maps of all sites and of the whole: nothing hidden in one may follow from others.
+    """
     if ratings.empty:
         return None
-    every, settings = rating_scores(study), study.settings
-    names = {"provider": "row", "unit": "column"}
-    rows, before = (each.rename(columns=names) for each in (ratings, every[every["t"] == ratings["t"].iloc[0] - 1]))
-    return suppress_table(rows, settings.minimum_group, (settings.minimum, settings.maximum), before)
+    every, settings, t = _everywhere(study), study.settings, ratings["t"].iloc[0]
+    now, before = (every[every["t"] == period] for period in (t, t - 1))
+    return suppress_table(now, settings.minimum_group, (settings.minimum, settings.maximum), before, study.site)
+
+
+def _everywhere(study: Study) -> pd.DataFrame:
+    """Ratings of all sites: row (provider), column (unit), site where there are several, t, person, score."""
+    name = "ratings everywhere"
+    if name not in study.derived:
+        whole = load(study.folder, study.period) if study.site else study
+        ratings = rating_scores(whole).rename(columns={"provider": "row", "unit": "column"})
+        units = whole.table("units")
+        if "site" in units and units["site"].nunique() > 1:
+            ratings["site"] = ratings["column"].map(units.set_index("unit_id")["site"]).astype(object).fillna("")
+        study.derived[name] = ratings
+    return study.derived[name]
 
 
 def describe(found: Map) -> Page:
