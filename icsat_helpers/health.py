@@ -99,14 +99,15 @@ def response(study: Study, by: str = "unit") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `by`, name (of units), n (asked), share, low, high.
+        `by`, name (of units), n (asked), answered, share, low, high.
     """
     rows = invited(study)
     frame = rows.groupby(by)["answered"].agg(n="size", share="mean").reset_index()
     step = np.array([grain(n, study.settings.minimum_group - 1, 1.0) for n in frame["n"]])
     share = coarse(frame["share"], frame["share"], frame["share"], step)[0].clip(0, 1)
     low, high = proportion_confint(share * frame["n"], frame["n"], method="wilson")
-    frame = frame.assign(share=share, low=np.minimum(low, share), high=np.maximum(high, share))
+    ends = {"low": np.minimum(low, share), "high": np.maximum(high, share)}
+    frame = frame.assign(answered=(share * frame["n"]).round(), share=share, **ends)
     return frame.assign(name=unit_names(study, frame[by]) if by == "unit" else frame[by])
 
 

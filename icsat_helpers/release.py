@@ -203,8 +203,8 @@ def _parts(book: _Book) -> Iterator[dict[str, None]]:
 class _Program:
     """What a set of groups may be: n and sums of answers, all times one factor, so that a mean is linear too.
 
-    The unknowns are n of each group, the sum of its answers above the scale's low end, and the factor. Every row is
-    homogeneous: with the factor at 1 they are the groups as they may be; with n of one group at 1, its sum is its mean.
+    The unknowns are n and the sum of each group, and the factor. Every row is homogeneous: with the factor at 1 they
+    are the groups as they may be; with n of one group at 1, its sum is its mean (Charnes & Cooper 1962).
     """
 
     def __init__(self, book: _Book, names: list[str]) -> None:

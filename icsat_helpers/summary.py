@@ -132,7 +132,7 @@ def not_heard(study: Study) -> Page:
     """Who is not heard: units of which fewer than half answered, and units too small to show."""
     if not len(invited(study)):
         return paragraphs(say("Not heard: who was asked is not known, for there is no table people."))
-    shown = publishable(response(study), "n", study.settings.minimum_group, ["share", "low", "high"])
+    shown = publishable(response(study), "n", study.settings.minimum_group, ["share", "low", "high", "answered"])
     hidden = int((shown["shown"] != "").sum())
     low = shown[shown["share"] < 0.5].sort_values(["share", "unit"])
     units = [

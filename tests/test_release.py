@@ -89,3 +89,38 @@ def test_what_is_hidden_does_not_travel(small):
     hidden = [name for name, (n, mean, _) in spoken["groups"].items() if n is None and mean is None]
     assert hidden and len(hidden) == int(found.hidden.cells.to_numpy().sum() + found.hidden.rows.sum()
                                          + found.hidden.columns.sum())  # fmt: skip
+
+
+# ---------------------------------------------------------------- a whole and its sites
+
+
+def with_sites(seed):
+    """A table of two sites: the first columns are one of them."""
+    table = margins.answers(seed, 6, 8, 0.8, 9)
+    return table.assign(site=["north" if column < "c004" else "south" for column in table["column"]])
+
+
+def reports(table, beside=True):
+    """Statements of the whole and of each site; `beside` each other, or each as if it were alone."""
+    made = [said(table.drop(columns="site"), disclosure.suppress_table(table.drop(columns="site"), 5, margins.SCALE))]
+    for site, part in table.groupby("site"):
+        alone = part.drop(columns="site")
+        hidden = (
+            disclosure.suppress_table(table, 5, margins.SCALE, site=site)
+            if beside
+            else disclosure.suppress_table(alone, 5, margins.SCALE)
+        )
+        made.append(said(alone, hidden, site=site))
+    return made
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_follows_from_a_whole_and_its_sites(seed):
+    whole, *sites = reports(with_sites(seed))
+    assert exposed([sites[0]], [whole], 5) == []
+    assert exposed([sites[1]], [whole, sites[0]], 5) == []
+
+
+def test_the_audit_finds_what_follows_where_each_is_suppressed_alone():
+    found = [exposed(made[1:], made[:1], 5) for made in (reports(with_sites(seed), beside=False) for seed in (1, 2, 3))]
+    assert sum(map(bool, found)) >= 2
