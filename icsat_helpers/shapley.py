@@ -141,7 +141,7 @@ def importance(
     Raises
     ------
     NotEstimable
-        With too few clusters or rows, too many predictors, or an outcome that does not vary.
+        With too few clusters or rows, too many predictors, or an outcome or predictors that do not vary.
     """
     rows = frame.sort_values(cluster, kind="stable")
     code, clusters = pd.factorize(rows[cluster], sort=True)
@@ -161,6 +161,8 @@ def importance(
     full = _partialled(whole, k, floor)
     if full[-1, -1] <= COLLINEAR * np.sum(w * values[:, -1] ** 2):
         raise NotEstimable(say("the outcome does not vary"))
+    if (np.diagonal(full)[:-1] <= COLLINEAR * np.sum(w[:, None] * values[:, :-1] ** 2, axis=0)).all():
+        raise NotEstimable(say("no scale varies"))
     rng = np.random.default_rng(20260930)
     counts = rng.multinomial(g, np.full(g, 1 / g), size=draws).astype(float)
     drawn = shapley(_partialled(np.tensordot(counts, each, axes=1), k, floor))

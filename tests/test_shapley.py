@@ -146,6 +146,7 @@ def test_many_draws_are_the_same_as_one_by_one():
     [
         (panel(1, units=4), ["x0", "x1"], "4 units are too few"),
         (panel(1).assign(y=2.0), ["x0", "x1"], "does not vary"),
+        (panel(1).assign(x0=lambda d: d["unit"] + 0.0, x1=3.3), ["x0", "x1"], "no scale varies"),
         (panel(1).assign(y=lambda d: d["unit"] * 1e6 + d["t"]), ["x0", "x1"], "does not vary"),
         (panel(1, null=13), [f"x{j}" for j in range(13)], "more than the 12"),
     ],
