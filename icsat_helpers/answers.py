@@ -68,10 +68,7 @@ def _one(text: str, item: Item, labels: dict[str, float | str], codes: list[floa
 
 
 def settled(draft: Draft, table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row of answers a person and pair of units, in order; count what was straight-lined, unnamed, twice.
-
-    Answers are categories until then, for these are faster to put in order.
-    """
+    """Return one row of answers a person and pair of units, in order; count what was straight-lined, unnamed, twice."""
     items = draft.settings.items_of(table)
     return _merged(draft, table, _named(draft, table, _straight(draft, table, frame, items), items), items)
 
@@ -120,7 +117,7 @@ def _merged(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) ->
     found = order([frame[key].array for key in keys])
     one = frame if found.rows is None and found.new.all() else taken(frame, found.first)
     if len(one) == len(frame):
-        return written_out(one, ["t", *keys])
+        return one
     others = list(frame.columns.difference([*keys, "t", "linked"], sort=False))
     twice = ~(found.new & np.append(found.new[1:], True))
     rows = np.flatnonzero(twice) if found.rows is None else found.rows[twice]
@@ -139,9 +136,14 @@ def _merged(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) ->
     place = np.flatnonzero(twice[found.new])
     columns = {name: one[name].array for name in one}
     for name in others:
-        columns[name] = values(columns[name])
-        columns[name][place] = merged[name].array
-    return written_out(pd.DataFrame(columns, copy=False), ["t", *keys])
+        known = columns[name]
+        if name in names:  # a mean is another answer than there was
+            known = known.set_categories(np.union1d(known.categories, merged[name].dropna())).copy()
+        else:
+            known = values(known)
+        known[place] = merged[name].array
+        columns[name] = known
+    return pd.DataFrame(columns, copy=False)
 
 
 def in_order(table: str, frame: pd.DataFrame, more: list[str] | None = None) -> pd.DataFrame:

@@ -45,11 +45,13 @@ def _mean_of_half(columns: list[np.ndarray]) -> np.ndarray:
 
 def _scores(table: pd.DataFrame, found: dict[str, list[str]], measure: str, names: list[str]) -> dict[str, np.ndarray]:
     """Scores of each row: those of the scales `found` and the one named like `measure` that are among `names`."""
-    items = {item: table[item].to_numpy(dtype=float) for scale in found.values() for item in scale}
+    items = {item: table[item].array for scale in found.values() for item in scale}
     scores = {name: np.full(len(table), np.nan) for name in names}
     for start in range(0, len(table), BLOCK):
         rows = slice(start, start + BLOCK)
-        means = {scale: _mean_of_half([items[item][rows] for item in found[scale]]) for scale in found}
+        means = {
+            scale: _mean_of_half([np.asarray(values(items[item][rows])) for item in found[scale]]) for scale in found
+        }
         together = [means[scale] for scale in found if scale not in APART]
         means[measure] = _mean_of_half(together) if together else np.full(len(scores[names[0]][rows]), np.nan)
         for name in names:

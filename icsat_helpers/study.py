@@ -30,7 +30,7 @@ class StudyError(ValueError):
 
 
 class Tables(UserDict[str, pd.DataFrame]):
-    """Tables by name; the keys of answers are categories as cleaning left them until somebody asks for the table."""
+    """Tables by name; keys and answers are categories as cleaning left them until somebody asks for the table."""
 
     def __init__(self, tables: Mapping[str, pd.DataFrame] | None = None) -> None:
         self._coded: dict[str, pd.DataFrame] = {}
@@ -47,7 +47,7 @@ class Tables(UserDict[str, pd.DataFrame]):
         self.data[name] = frame
 
     def cleaned(self, name: str) -> pd.DataFrame:
-        """Return a table as it was put here, whose keys may be categories."""
+        """Return a table as it was put here, with categories where cleaning left some."""
         return self._coded.get(name, self.data[name])
 
 
@@ -112,7 +112,7 @@ class Study:
         return list(tables.cleaned(name) if self.has(name) and isinstance(tables, Tables) else self.table(name))
 
     def coded(self, name: str) -> pd.DataFrame:
-        """Return a table of answers with its keys as categories in their order, which sort and group many rows fast."""
+        """Return a table of answers with its keys as categories in their order, and its items as these or numbers."""
         tables = object.__getattribute__(self, "tables")
         frame: pd.DataFrame = (
             tables.cleaned(name) if self.has(name) and isinstance(tables, Tables) else self.table(name)
