@@ -7,12 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from icsat_helpers.columns import number
+from icsat_helpers.columns import coded, number
 from icsat_helpers.draft import Draft
 from icsat_helpers.labels import FIVE_POINTS
+from icsat_helpers.ordering import order, taken
 from icsat_helpers.schemas import MERGED_ON, TABLES, kinds
 from icsat_helpers.settings import Item, Settings, fold
-from icsat_helpers.sources import TEXT
+from icsat_helpers.sources import TEXT, values, written_out
 from icsat_helpers.words import message
 
 READ, LABEL, MISSING, OUT_OF_RANGE, UNKNOWN = range(5)
@@ -68,7 +69,7 @@ def _one(text: str, item: Item, labels: dict[str, float | str], codes: list[floa
 
 
 def settled(draft: Draft, table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row of answers a person and pair of units; count what was straight-lined, unnamed or given twice."""
+    """Return one row of answers a person and pair of units, in order; count what was straight-lined, unnamed, twice."""
     items = draft.settings.items_of(table)
     return _merged(draft, table, _named(draft, table, _straight(draft, table, frame, items), items), items)
 
@@ -78,14 +79,14 @@ def _straight(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) 
     shared = [item for item in items if not item.own_scale]
     if len(shared) < _STRAIGHT_ITEMS:
         return frame
-    values = frame[[item.name for item in shared]].to_numpy()
+    answers = written_out(frame[[item.name for item in shared]]).to_numpy()
     turned = np.array([item.reversed for item in shared])
     # As it stood in the cell, before it was turned.
-    values = np.where(turned, draft.settings.minimum + draft.settings.maximum - values, values)
-    given = np.isfinite(values)
+    answers = np.where(turned, draft.settings.minimum + draft.settings.maximum - answers, answers)
+    given = np.isfinite(answers)
     both = given[:, turned].any(axis=1) & given[:, ~turned].any(axis=1)
     # Turning an answer back may cost its last digit.
-    same = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1) < 1e-9
+    same = np.fmax.reduce(answers, axis=1) - np.fmin.reduce(answers, axis=1) < 1e-9
     straight = same & both & (given.sum(axis=1) >= _STRAIGHT_ITEMS)
     drop = draft.settings.straight_lines == "drop"
     what = (
@@ -100,34 +101,55 @@ def _straight(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) 
 def _named(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) -> pd.DataFrame:
     """Give each row without a person an id of its own, one that the order of the file does not change."""
     if "person_id" not in frame:
-        frame = frame.assign(person_id=pd.Series(None, frame.index, dtype=TEXT))
+        frame = frame.assign(person_id=pd.Categorical.from_codes([-1] * len(frame), pd.Index([], dtype=TEXT)))
     frame = frame.assign(linked=frame["person_id"].notna())
+    if frame["linked"].all():
+        return frame
     alone = in_order(table, frame[~frame["linked"]], [item.name for item in items]).index
-    frame.loc[alone, "person_id"] = [f"row-{table}-{i}" for i in range(1, len(alone) + 1)]
-    draft.count(
-        table, "no_person", "person_id", len(alone), message("each row without person_id is a person of its own")
-    )
-    return frame
+    ids, codes = list(frame["person_id"].cat.categories), frame["person_id"].cat.codes.to_numpy(dtype=np.int64)
+    codes[frame.index.get_indexer(alone)] = np.arange(len(ids), len(ids) + len(alone))
+    ids += [f"row-{table}-{i}" for i in range(1, len(alone) + 1)]
+    what = message("each row without person_id is a person of its own")
+    draft.count(table, "no_person", "person_id", len(alone), what)
+    return frame.assign(person_id=coded(codes, pd.Series(ids, dtype=TEXT)))
 
 
 def _merged(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) -> pd.DataFrame:
-    """Settle a person's duplicate answers: the latest stands, and where that cannot be told their mean."""
+    """Settle a person's duplicate answers: the latest stands, and where that cannot be told their mean.
+
+    The rows are put in order, for then the duplicates stand side by side.
+    """
     keys = MERGED_ON[table]
-    twice = frame.duplicated(keys, keep=False)
-    if not twice.any():
-        return frame
-    some = left = frame[twice]
+    found = order([frame[key].array for key in keys])
+    one = frame if found.rows is None and found.new.all() else taken(frame, found.first)
+    if len(one) == len(frame):
+        return one
+    others = list(frame.columns.difference([*keys, "t", "linked"], sort=False))
+    twice = ~(found.new & np.append(found.new[1:], True))
+    rows = np.flatnonzero(twice) if found.rows is None else found.rows[twice]
+    some, which = written_out(taken(frame[others], rows)), np.cumsum(found.new[twice])
+    stands = np.ones(len(some), dtype=bool)
     if "answered_at" in some:
-        latest = some.groupby(keys)["answered_at"].transform("max")
-        left = some[latest.isna() | (some["answered_at"] == latest)]
-    left = left.sort_values(list(left))
-    how = dict.fromkeys(left.columns.difference(keys), "first") | dict.fromkeys([item.name for item in items], "mean")
-    one = left.groupby(keys, as_index=False).agg(how)
+        latest = some["answered_at"].groupby(which).transform("max")
+        stands = (latest.isna() | (some["answered_at"] == latest)).to_numpy()
     what = message("rows dropped, for a later answer of the same person stands")
-    draft.count(table, "duplicates", ", ".join(keys), len(some) - len(left), what)
+    draft.count(table, "duplicates", ", ".join(keys), (~stands).sum(), what)
     what = message("rows merged into the mean of the same person's answers, for none is the latest")
-    draft.count(table, "duplicates", ", ".join(keys), len(left) - len(one), what)
-    return pd.concat([frame[~twice], one[list(frame)]])
+    draft.count(table, "duplicates", ", ".join(keys), stands.sum() - which[-1], what)
+    left = some.assign(t=which)[stands].sort_values(others)
+    names = {item.name for item in items}
+    merged = left.groupby("t").agg({name: "mean" if name in names else "first" for name in others})
+    place = np.flatnonzero(twice[found.new])
+    columns = {name: one[name].array for name in one}
+    for name in others:
+        known = columns[name]
+        if name in names:  # a mean is another answer than there was
+            known = known.set_categories(np.union1d(known.categories, merged[name].dropna())).copy()
+        else:
+            known = values(known)
+        known[place] = merged[name].array
+        columns[name] = known
+    return pd.DataFrame(columns, copy=False)
 
 
 def in_order(table: str, frame: pd.DataFrame, more: list[str] | None = None) -> pd.DataFrame:

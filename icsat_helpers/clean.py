@@ -9,14 +9,16 @@ import pandas as pd
 
 from icsat_helpers import answers, words
 from icsat_helpers.cache import held
+from icsat_helpers.columns import coded, distinct
 from icsat_helpers.draft import Draft
+from icsat_helpers.ordering import counted
 from icsat_helpers.periods import period_end, period_label, period_number
 from icsat_helpers.problems import Problem
 from icsat_helpers.project import find
 from icsat_helpers.schemas import ADDED, MERGED_ON
 from icsat_helpers.settings import Item, TableSource
 from icsat_helpers.sources import TEXT
-from icsat_helpers.study import Study, StudyError
+from icsat_helpers.study import Study, StudyError, Tables
 from icsat_helpers.tables import read
 
 PERIOD_TABLES = ("service_ratings", "unit_scores", "morale")
@@ -71,7 +73,7 @@ def _loaded(folder: str | Path, period: str, site: str, draft: Draft | None) -> 
     draft, t, kept = _prepared(folder, period, site, draft)
     if draft.problems:
         raise StudyError(draft.problems)
-    tables = {table: _finished(draft, table, frame, t) for table, frame in kept.items()}
+    tables = Tables({table: _finished(draft, table, frame, t) for table, frame in kept.items()})
     changes = pd.DataFrame(draft.changes, columns=["table", "rule", "column", "rows", "what"])
     label = period_label(t, draft.settings.frequency)
     asked = {table: raw.words for table, raw in draft.raw.items()}
@@ -98,11 +100,14 @@ def _prepared(
 
 
 def _numbers(frame: pd.DataFrame, column: str, frequency: str) -> pd.Series:
-    """Return period numbers (Int64) of a column of labels; missing where there is none."""
+    """Return period numbers of a column of labels, missing where there is none; categories where labels are."""
     if column not in frame:
         return pd.Series(pd.NA, frame.index, dtype="Int64")
-    numbers = {label: period_number(label, frequency) for label in frame[column].dropna().unique()}
-    return frame[column].map(numbers).astype("Int64")
+    codes, labels = distinct(frame[column])
+    numbers = np.array([period_number(label, frequency) for label in labels], dtype=np.int64)
+    if isinstance(frame[column].dtype, pd.CategoricalDtype):
+        return pd.Series(pd.Categorical.from_codes(codes, numbers), frame.index)
+    return pd.Series(pd.arrays.IntegerArray(np.append(numbers, 0)[codes], codes < 0), frame.index)
 
 
 def _period(draft: Draft, asked: str, readable: bool) -> int:
@@ -150,7 +155,9 @@ def _kept(draft: Draft, table: str, t: int, units: pd.Series | None) -> pd.DataF
     keep = np.ones(len(frame), dtype=bool)
     when = "started_t" if table == "programmes" else "t"
     if when in ADDED.get(table, {}):
-        keep &= ~(frame[when] > t).fillna(False).to_numpy(dtype=bool)
+        codes, numbers = distinct(frame[when])
+        later = np.append(numbers > t, False)
+        keep &= ~later[codes] if later.any() else True
     if table == "people" and "hired_on" in frame and t:
         keep &= ~(frame["hired_on"] >= _after(draft, t)).to_numpy()
     if units is not None and _UNIT_OF.get(table) in frame:
@@ -161,7 +168,7 @@ def _kept(draft: Draft, table: str, t: int, units: pd.Series | None) -> pd.DataF
     for item in draft.settings.items_of(table):
         if item.name in frame:
             frame[item.name] = _item(draft, frame[item.name], item, keep)
-    return frame[keep]
+    return frame if keep.all() else frame[keep]
 
 
 def _answering(draft: Draft, units: pd.Series) -> set[str]:
@@ -170,17 +177,18 @@ def _answering(draft: Draft, units: pd.Series) -> set[str]:
     for table in _ANSWERED:
         frame = draft.frames.get(table, pd.DataFrame())
         if {"person_id", _UNIT_OF[table]} <= set(frame):
-            found |= set(frame.loc[frame[_UNIT_OF[table]].isin(units), "person_id"].dropna())
+            found |= set(frame.loc[frame[_UNIT_OF[table]].isin(units), "person_id"].dropna().unique())
     return found
 
 
-def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.ndarray:
-    """Return an item's answers as numbers; count what was changed in the rows that are kept."""
-    codes, texts = pd.factorize(column)
+def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> pd.Categorical:
+    """Return an item's answers as categories that are numbers; count what was changed in the rows that are kept."""
+    codes, texts = distinct(column)
     values, how = answers.convert(texts, item, draft.settings)
     values, how = np.append(values, np.nan), np.append(how, answers.READ)  # the code -1, an empty cell
     scale = f"{item.minimum:g} to {item.maximum:g}"
-    unknown = np.flatnonzero(how[codes] == answers.UNKNOWN)
+    strange = how == answers.UNKNOWN
+    unknown = np.flatnonzero(strange[codes]) if strange.any() else np.array([], dtype=np.intp)
     form = draft.settings.tables.get(item.table, TableSource()).format
     if form == "forms" and len(unknown) <= _OTHER * (codes >= 0).sum():
         other = int(np.count_nonzero((how[codes] == answers.UNKNOWN) & keep))
@@ -189,8 +197,9 @@ def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.n
         expected = f"a number from {scale} or a known label"
         raw = draft.raw[item.table]
         draft.problems.append(raw.problem(item.name, unknown, expected, column.iloc[unknown]))
-    counts = np.bincount(how[codes[keep]], minlength=5)
-    answered = np.isfinite(values[codes[keep]]).sum()
+    rows = counted(codes if keep.all() else codes[keep], len(texts))
+    counts = np.bincount(how, rows, minlength=5)
+    answered = rows[np.isfinite(values)].sum()
     to = f"{draft.settings.minimum:g} to {draft.settings.maximum:g}"
     for rule, count, what in (
         ("labels", counts[answers.LABEL], words.message("labels read as numbers")),
@@ -200,7 +209,7 @@ def _item(draft: Draft, column: pd.Series, item: Item, keep: np.ndarray) -> np.n
         ("reversed", answered * item.reversed, words.message("turned, for the item is worded the other way")),
     ):
         draft.count(item.table, rule, item.name, count, what)
-    return values[codes]
+    return coded(codes, pd.Series(values[:-1]))
 
 
 def _finished(draft: Draft, table: str, frame: pd.DataFrame, t: int) -> pd.DataFrame:
@@ -215,7 +224,10 @@ def _finished(draft: Draft, table: str, frame: pd.DataFrame, t: int) -> pd.DataF
             absent = frame["linked"] & ~frame["person_id"].isin(draft.frames["people"]["person_id"])
             what = words.message("respondents who are not in people are kept")
             draft.count(table, "not_in_people", "person_id", absent.sum(), what)
-    return answers.in_order(table, frame).reset_index(drop=True).astype(ADDED.get(table, {}))
+    else:
+        frame = answers.in_order(table, frame)
+    types = {name: kind for name, kind in ADDED.get(table, {}).items() if name != "t" or table not in MERGED_ON}
+    return frame.reset_index(drop=True).astype(types)
 
 
 def _people(draft: Draft, people: pd.DataFrame, t: int) -> pd.DataFrame:

@@ -26,7 +26,7 @@ class Sheet:
     """
 
     frame: pd.DataFrame
-    rows: np.ndarray
+    rows: np.ndarray | range
     words: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -39,7 +39,9 @@ class Sheet:
         if not out.any():
             return self
         notes = [*self.notes, (rule, "", int(out.sum()), what)]
-        return replace(self, frame=self.frame[~out].reset_index(drop=True), rows=self.rows[~out], notes=notes)
+        return replace(
+            self, frame=self.frame[~out].reset_index(drop=True), rows=np.asarray(self.rows)[~out], notes=notes
+        )
 
 
 PERSONAL = {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from icsat_helpers import databases, exports, locations, sources
-from icsat_helpers.columns import decimal_mark, number
+from icsat_helpers.columns import decimal_mark, number, trimmed
 from icsat_helpers.draft import Draft
 from icsat_helpers.labels import FIVE_POINTS
 from icsat_helpers.problems import Problem, Unreadable
@@ -44,8 +44,7 @@ def raw(draft: Draft, table: str, source: TableSource) -> Raw | None:
     for rule, column, rows, what in found.notes:
         draft.count(table, rule, column, rows, what)
     for column in found.frame.columns.intersection(list(kinds(table))):
-        text = found.frame[column].str.strip()
-        found.frame[column] = text.where(text != "")
+        found.frame[column] = trimmed(found.frame[column])
     _label(draft, found)
     _point(draft, found)
     return found
@@ -64,15 +63,17 @@ def _asked(draft: Draft, table: str, source: TableSource) -> Raw | None:
 
 
 def _refuse_unnamed_export(found: Raw, source: TableSource) -> None:
-    head = found.frame.iloc[:2]
+    head = sources.written_out(found.frame.iloc[:2])
     if not source.format and any(head[column].str.contains('"ImportId"', regex=False).any() for column in head):
         raise Unreadable('format = "qualtrics", for this is an export of Qualtrics')
 
 
 def _unpivoted(found: Raw, pattern: str) -> Raw:
-    frame, came, empty = exports.unpivoted(found.frame, pattern)
+    frame, came, empty = exports.unpivoted(sources.written_out(found.frame), pattern)
     note = ("unpivot", "", empty, "pairs of a respondent and what could be rated, without an answer: no rows")
-    return replace(found, frame=frame, file=found.file[came], row=found.row[came], notes=(*found.notes, note))
+    return replace(
+        found, frame=frame, file=found.file[came], row=np.asarray(found.row)[came], notes=(*found.notes, note)
+    )
 
 
 def _renamed(draft: Draft, found: Raw, source: TableSource) -> Raw:

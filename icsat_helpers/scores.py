@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
+from icsat_helpers.ordering import BLOCK, order, taken
+from icsat_helpers.sources import TEXT, values
 from icsat_helpers.study import Study
 from icsat_helpers.words import known, listed, say
 
@@ -21,20 +23,41 @@ RECORDS = {
 
 def scales(study: Study, measure: str) -> dict[str, list[str]]:
     """Items of each scale of `internal` or `morale`, those that are in the table, in the order of ``study.toml``."""
-    table = study.table(TABLE_OF[measure])
+    columns = study.columns(TABLE_OF[measure])
     found: dict[str, list[str]] = {}
     for item in study.settings.items.values():
-        if item.table == TABLE_OF[measure] and item.name in table:
+        if item.table == TABLE_OF[measure] and item.name in columns:
             found.setdefault(item.scale, []).append(item.name)
     return found
 
 
-def _mean_of_half(values: np.ndarray) -> np.ndarray:
-    """Row means where at least half of the columns are answered, else NaN. `values`: n x k."""
-    answered = np.isfinite(values).sum(axis=1)
-    total = np.nansum(values, axis=1)
-    enough = (answered > 0) & (2 * answered >= values.shape[1])
+def _mean_of_half(columns: list[np.ndarray]) -> np.ndarray:
+    """Row means of columns where at least half are answered, else NaN."""
+    if not any(np.isnan(column).any() for column in columns):
+        mean: np.ndarray = sum(columns[1:], start=columns[0]) / len(columns)
+        return mean
+    answered, total = np.zeros(len(columns[0]), dtype=np.int64), np.zeros(len(columns[0]))
+    for column in columns:
+        answered += np.isfinite(column)
+        total += np.where(np.isnan(column), 0.0, column)
+    enough = (answered > 0) & (2 * answered >= len(columns))
     return np.where(enough, total / np.maximum(answered, 1), np.nan)
+
+
+def _scores(table: pd.DataFrame, found: dict[str, list[str]], measure: str, names: list[str]) -> dict[str, np.ndarray]:
+    """Scores of each row: those of the scales `found` and the one named like `measure` that are among `names`."""
+    items = {item: table[item].array for scale in found.values() for item in scale}
+    scores = {name: np.full(len(table), np.nan) for name in names}
+    for start in range(0, len(table), BLOCK):
+        rows = slice(start, start + BLOCK)
+        means = {
+            scale: _mean_of_half([np.asarray(values(items[item][rows])) for item in found[scale]]) for scale in found
+        }
+        together = [means[scale] for scale in found if scale not in APART]
+        means[measure] = _mean_of_half(together) if together else np.full(len(scores[names[0]][rows]), np.nan)
+        for name in names:
+            scores[name][rows] = means[name]
+    return scores
 
 
 def scale_scores(study: Study, measure: str) -> pd.DataFrame:
@@ -60,12 +83,8 @@ def scale_scores(study: Study, measure: str) -> pd.DataFrame:
     }
     if measure == "internal":
         columns["provider"] = table["provider_unit"]
-    result = pd.DataFrame(columns)
-    for scale, items in found.items():
-        result[scale] = _mean_of_half(table[items].to_numpy(dtype=float))
-    together = [scale for scale in found if scale not in APART]
-    result[measure] = _mean_of_half(result[together].to_numpy(dtype=float)) if together else np.nan
-    return result
+    means = _scores(table, found, measure, [*found, *([] if measure in found else [measure])])
+    return pd.DataFrame(columns | means, table.index, copy=False)
 
 
 def person_scores(study: Study, measure: str) -> pd.DataFrame:
@@ -83,21 +102,40 @@ def person_scores(study: Study, measure: str) -> pd.DataFrame:
         unit, t, person, linked, score; sorted, rows without a score left out.
     """
     if measure not in study.derived:
-        study.derived[measure] = _person_scores(study, measure)
+        study.derived[measure] = _person_scores(study, measure).astype({"unit": TEXT, "person": TEXT})
     return study.derived[measure]
 
 
 def _person_scores(study: Study, measure: str) -> pd.DataFrame:
+    """Return the scores of persons, with units and persons as categories."""
+    name = f"{measure} in categories"
+    if name not in study.derived:
+        study.derived[name] = _scored_persons(study, measure)
+    return study.derived[name]
+
+
+def _scored_persons(study: Study, measure: str) -> pd.DataFrame:
     kind, _, scale = measure.partition(".")
     if kind not in TABLE_OF or not study.has(TABLE_OF[kind]):
         return pd.DataFrame({"unit": [], "t": [], "person": [], "linked": [], "score": []})
-    sheets = scale_scores(study, kind)
-    column = scale or kind
-    if column not in sheets:
-        return sheets.iloc[:0][["unit", "t", "person", "linked"]].assign(score=np.nan)
-    keys = ["unit", "t", "person"]
-    grouped = sheets.dropna(subset=[column]).groupby(keys, observed=True, sort=True)
-    return grouped.agg(linked=("linked", "first"), score=(column, "mean")).reset_index()
+    table, found, column = study.coded(TABLE_OF[kind]), scales(study, kind), scale or kind
+    if column not in (*found, kind):
+        return scale_scores(study, kind).iloc[:0][["unit", "t", "person", "linked"]].assign(score=np.nan)
+    score = pd.Series(_scores(table, found, kind, [column])[column], copy=False)
+    unit, person, t, linked = (table[name].array for name in (UNIT_OF[kind], "person_id", "t", "linked"))
+    there = score.notna().to_numpy() & (unit.codes >= 0) & (person.codes >= 0)
+    if not there.all():
+        unit, person, t, linked, score = (column[there] for column in (unit, person, t, linked, score))
+    standing = order([t, person, unit])  # as cleaning has left them
+    first = standing.first
+    # Counted backwards: where groups stand in order pandas adds up without care for the last digit.
+    people = pd.Categorical.from_codes(len(first) - np.cumsum(standing.new), pd.RangeIndex(len(first)))
+    score = score if standing.rows is None else score.take(standing.rows)
+    means = score.groupby(people, observed=False).mean().array[::-1]
+    columns = {"unit": unit, "t": t, "person": person, "linked": linked}
+    persons = taken(pd.DataFrame(columns, copy=False), first).assign(score=means)
+    persons = taken(persons, order([persons["unit"].array, persons["t"].array, persons["person"].array]).first)
+    return persons.assign(t=values(persons["t"].array))
 
 
 def unit_scores(study: Study, measure: str) -> pd.DataFrame:
@@ -132,11 +170,11 @@ def _from_records(study: Study, measure: str) -> pd.DataFrame:
         table = recorded(study, measure).dropna(subset=["score"])
         grouped, source = table.groupby(["unit", "t"], observed=True)["score"], "records"
     elif measure.partition(".")[0] in TABLE_OF:
-        grouped = person_scores(study, measure).groupby(["unit", "t"], observed=True)["score"]
+        grouped = _person_scores(study, measure).groupby(["unit", "t"], observed=True)["score"]
         source = "associates"
     else:
         return _intention(study) if measure == "intent_to_leave" else _given(study, measure).iloc[:0]
-    frame = grouped.agg(value="mean", n="size").reset_index()
+    frame = grouped.agg(value="mean", n="size").reset_index().astype({"unit": TEXT})
     return frame.assign(n=frame["n"].astype(float), source=source, given=False)
 
 
@@ -256,7 +294,7 @@ def _wilson(share: pd.Series, variance: pd.Series, answers: pd.Series, units: pd
     """Interval of shares of clustered answers; where all units say the same, each counts as one answer."""
     spread = share * (1 - share)
     n = (spread / variance.where(variance > 0)).clip(upper=answers).fillna(units)
-    t = pd.Series(stats.t.ppf(0.975, np.maximum(units - 1, 1)), share.index).where(units > 1)
+    t = pd.Series(stdtrit(np.maximum(units - 1, 1), 0.975), share.index).where(units > 1)
     middle, half = share + t**2 / (2 * n), t * np.sqrt(spread / n + t**2 / (4 * n**2))
     return (middle - half) / (1 + t**2 / n), (middle + half) / (1 + t**2 / n)
 

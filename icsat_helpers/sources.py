@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ import pyarrow as pa
 
 from icsat_helpers import confined, delimited, exports
 from icsat_helpers.confined import Cells
+from icsat_helpers.ordering import BLOCK
 from icsat_helpers.problems import PRIVATE, Problem, Unreadable, clipped, rows_text
 
 TEXT = pd.StringDtype(na_value=np.nan)
@@ -30,16 +33,16 @@ KINDS = (*DELIMITED, ".parquet", *WORKBOOKS, ".sav", ".zsav")
 class Raw:
     """A table as its files hold it: text columns (n rows), and for each row its file and row number (n,).
 
-    `labels` are those of a column's codes, `words` the questions behind columns, `notes` what is to be said of the
-    files: rule, column, rows, what. `separators` are what stands between the cells of each file.
-    `answered` is the column that tells when somebody answered, in a survey export.
+    Columns may be categories that are text. `labels` are those of a column's codes, `words` the questions behind
+    columns, `notes` what is to be said of the files: rule, column, rows, what. `separators` are what stands between
+    the cells of each file. `answered` is the column that tells when somebody answered, in a survey export.
     """
 
     table: str
     frame: pd.DataFrame
     files: tuple[str, ...]
     file: np.ndarray
-    row: np.ndarray
+    row: np.ndarray | range
     sha256: str
     words: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -93,11 +96,12 @@ def _file(table: str, path: Path, sheet: str, form: str, digest: Callable[[bytes
         cells = confined.read("spreadsheets", data, sheet=sheet, table=table)
     else:
         cells = confined.read("parquet" if kind == ".parquet" else "spss", data)
-    return exports.read(as_sheet(cells), form)
+    found = as_sheet(cells)
+    return exports.read(replace(found, frame=written_out(found.frame)), form) if form else found
 
 
 def as_sheet(cells: Cells) -> exports.Sheet:
-    """Return cells as a frame of text; what has neither a name nor a value is no column."""
+    """Return cells as a frame of text or of categories; what has neither a name nor a value is no column."""
     arrays = [
         column if isinstance(column, pa.ChunkedArray | pa.Array) else pa.array(column, pa.string())
         for column in cells.columns
@@ -107,14 +111,48 @@ def as_sheet(cells: Cells) -> exports.Sheet:
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise Unreadable("each column name once", row="row 1", column=twice or "''")
-    frame = pa.table([arrays[i] for i in named], names=names).to_pandas(types_mapper={pa.string(): TEXT}.get)
-    rows = np.asarray(cells.rows, dtype=np.int64)
+    frame = pd.DataFrame(dict(zip(names, (_column(arrays[i]) for i in named), strict=True)), copy=False)
+    rows = cells.rows if isinstance(cells.rows, range) else np.asarray(cells.rows, dtype=np.int64)
     return exports.Sheet(frame, rows, cells.words, cells.labels, list(cells.notes), cells.separator)
+
+
+def _column(array: pa.Array | pa.ChunkedArray) -> pd.Series:
+    if not isinstance(array, pa.DictionaryArray):
+        return array.to_pandas(types_mapper={pa.string(): TEXT}.get)
+    codes = (array.indices.fill_null(-1) if array.null_count else array.indices).to_numpy()
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(array.dictionary.to_pandas(), dtype=TEXT)), copy=False)
+
+
+def written_out(frame: pd.DataFrame, but: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a frame with texts and numbers in the place of categories, in all columns `but` some."""
+    coded = [name for name in frame.columns.difference(list(but)) if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    with ThreadPoolExecutor(2) as pool:
+        columns = list(pool.map(lambda name: values(frame[name].array), coded))
+    return frame.assign(
+        **{name: pd.Series(column, frame.index, copy=False) for name, column in zip(coded, columns, strict=True)}
+    )
+
+
+def values(column: pd.api.extensions.ExtensionArray) -> Any:
+    """Return a copy of a column, texts and numbers in the place of categories."""
+    if not isinstance(column, pd.Categorical):
+        return column.copy()
+    found, codes = column.categories.array, column.codes
+    if found.dtype.kind not in "fi":
+        return found.take(codes, allow_fill=True)
+    numbers = np.append(found.to_numpy(), np.nan) if found.dtype.kind == "f" else found.to_numpy()
+    result = np.empty(len(codes), dtype=numbers.dtype)
+    for start in range(0, len(codes), BLOCK):
+        rows = slice(start, start + BLOCK)
+        np.take(numbers, codes[rows], out=result[rows], mode="wrap")  # the last for the code -1
+    return result
 
 
 def assembled(table: str, parts: Sequence[exports.Sheet], names: tuple[str, ...], sha256: str) -> Raw:
     """Return the parts of a table as one; what a part has no column for is missing."""
-    frame = parts[0].frame if len(parts) == 1 else pd.concat([part.frame for part in parts], ignore_index=True)
+    frame = parts[0].frame
+    if len(parts) > 1:
+        frame = pd.concat([written_out(part.frame) for part in parts], ignore_index=True).astype(TEXT)
     words: dict[str, str] = {}
     labels: dict[str, dict[str, str]] = {}
     for part in parts:
@@ -123,11 +161,14 @@ def assembled(table: str, parts: Sequence[exports.Sheet], names: tuple[str, ...]
             if any(labels.get(column, {}).get(code, label) != label for code, label in codes.items()):
                 raise Unreadable("the same labels of its codes in every file", column=column)
             labels[column] = labels.get(column, {}) | codes
-    file = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
+    if len(parts) == 1:
+        file, rows = np.broadcast_to(np.int32(0), len(frame)), parts[0].rows
+    else:
+        file = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.rows) for part in parts])
+        rows = np.concatenate([part.rows for part in parts])
     notes = tuple(note for part in parts for note in part.notes)
-    rows = np.concatenate([part.rows for part in parts])
     separators, answered = tuple(part.separator for part in parts), parts[0].answered
-    return Raw(table, frame.astype(TEXT), names, file, rows, sha256, words, labels, notes, separators, answered)
+    return Raw(table, frame, names, file, rows, sha256, words, labels, notes, separators, answered)
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from icsat_helpers.columns import coded, distinct
 from icsat_helpers.periods import period_label, period_number
 from icsat_helpers.problems import Problem
-from icsat_helpers.schemas import ADDED, DTYPES, TABLES, kinds
+from icsat_helpers.schemas import ADDED, DTYPES, MERGED_ON, TABLES, kinds
 from icsat_helpers.settings import Settings
+from icsat_helpers.sources import written_out
 
 ASKED: set[str] = set()
 """The tables that were asked for in this process, those that a study does not have included."""
@@ -23,6 +27,28 @@ class StudyError(ValueError):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.harm))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Tables(UserDict[str, pd.DataFrame]):
+    """Tables by name; keys and answers are categories as cleaning left them until somebody asks for the table."""
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame] | None = None) -> None:
+        self._coded: dict[str, pd.DataFrame] = {}
+        super().__init__(tables)
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        frame = self.data[name]
+        if name in MERGED_ON and name not in self._coded:
+            self._coded[name], self.data[name] = frame, written_out(frame)
+        return self.data[name]
+
+    def __setitem__(self, name: str, frame: pd.DataFrame) -> None:
+        self._coded.pop(name, None)
+        self.data[name] = frame
+
+    def cleaned(self, name: str) -> pd.DataFrame:
+        """Return a table as it was put here, with categories where cleaning left some."""
+        return self._coded.get(name, self.data[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +73,7 @@ class Study:
 
     folder: Path
     settings: Settings
-    tables: dict[str, pd.DataFrame]
+    tables: MutableMapping[str, pd.DataFrame]
     period: str
     site: str
     changes: pd.DataFrame
@@ -79,6 +105,20 @@ class Study:
         types: dict[str, Any] = {column: DTYPES[kind] for column, kind in kinds(name).items()}
         types |= {item.name: "float64" for item in self.settings.items_of(name)} | ADDED.get(name, {})
         return pd.DataFrame({column: pd.Series(dtype=dtype) for column, dtype in types.items()})
+
+    def columns(self, name: str) -> list[str]:
+        """Return the names of a table's columns."""
+        tables = object.__getattribute__(self, "tables")
+        return list(tables.cleaned(name) if self.has(name) and isinstance(tables, Tables) else self.table(name))
+
+    def coded(self, name: str) -> pd.DataFrame:
+        """Return a table of answers with its keys as categories in their order, and its items as these or numbers."""
+        tables = object.__getattribute__(self, "tables")
+        frame: pd.DataFrame = (
+            tables.cleaned(name) if self.has(name) and isinstance(tables, Tables) else self.table(name)
+        )
+        keys = [key for key in ("t", *MERGED_ON[name]) if not isinstance(frame[key].dtype, pd.CategoricalDtype)]
+        return frame.assign(**{key: coded(*distinct(frame[key])) for key in keys}) if keys else frame
 
     def label(self, t: int) -> str:
         """Return the label of a period number in this study's frequency."""

@@ -11,12 +11,12 @@ import pandas as pd
 import pandera.pandas as pa
 
 from icsat_helpers import aliases, delimited, intake, locations
-from icsat_helpers.columns import convert
+from icsat_helpers.columns import coded, convert, distinct
 from icsat_helpers.draft import Draft
 from icsat_helpers.problems import Problem, Unreadable
-from icsat_helpers.schemas import ADDED, TABLES, between, kinds, required
+from icsat_helpers.schemas import ADDED, MERGED_ON, TABLES, between, kinds, required
 from icsat_helpers.settings import TableSource, nearest, parse
-from icsat_helpers.sources import TEXT, Raw
+from icsat_helpers.sources import TEXT, Raw, written_out
 
 
 def read(folder: Path) -> Draft:
@@ -47,8 +47,11 @@ def read(folder: Path) -> Draft:
 
 
 def _typed(draft: Draft, raw: Raw) -> pd.DataFrame:
-    """Convert the text of each column the contract names; what does not convert is a problem."""
-    settings, frame = draft.settings, raw.frame.copy(deep=False)
+    """Convert the text of each column the contract names; what does not convert is a problem.
+
+    The keys of answers become categories, for there may be millions of answers.
+    """
+    settings, frame, keys = draft.settings, raw.frame.copy(deep=False), MERGED_ON.get(raw.table, [])
     dates = settings.tables.get(raw.table, TableSource()).period_from
     undated = any(problem.column == "study.frequency" for problem in draft.problems)
     _refuse_columns(draft, raw)
@@ -56,12 +59,13 @@ def _typed(draft: Draft, raw: Raw) -> pd.DataFrame:
         if column not in frame:
             continue
         named, kind = (dates, "period of a date") if column == "period" and dates else (column, kind)
-        frame[column], expected = convert(frame[column], kind, settings.frequency)
+        frame[column], expected = convert(frame[column], kind, settings.frequency, column in keys)
         bad = np.flatnonzero(frame[column].isna() & raw.frame[column].notna())
         if len(bad) and not (undated and kind == "period"):
             draft.problems.append(raw.problem(named, bad, expected, raw.frame[column].iloc[bad[:100]]))
     if settings.pseudonymise and "person_id" in frame:
         frame = _pseudonymised(draft, raw, frame)
+    frame = written_out(frame, [*keys, *(item.name for item in settings.items_of(raw.table))])
     _refuse_values(draft, raw, frame)
     return frame
 
@@ -87,14 +91,15 @@ def _pseudonymised(draft: Draft, raw: Raw, frame: pd.DataFrame) -> pd.DataFrame:
     if not key:
         draft.problems.append(raw.problem("person_id", [], f"a key in the environment variable {variable}"))
     key = key if len(key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.blake2b(key).digest()
-    ids = frame["person_id"]
-    masked = {i: hashlib.blake2b(i.encode(), key=key, digest_size=16).hexdigest() for i in ids.dropna().unique()}
+    codes, ids = distinct(frame["person_id"])
+    masked = [hashlib.blake2b(i.encode(), key=key, digest_size=16).hexdigest() for i in ids]
     items = {item.name for item in draft.settings.items_of(raw.table)}
     other = [name for name in frame if name not in kinds(raw.table) and name not in items]
     what = "left out, for it may tell who a person is (ids are replaced)"
     for name in other:
         draft.count(raw.table, "pseudonymise", name, len(frame), what)
-    return frame.assign(person_id=ids.map(masked).astype(TEXT)).drop(columns=other)
+    person_id = pd.Series(coded(codes, pd.Series(masked, dtype=TEXT)), frame.index)
+    return frame.assign(person_id=person_id).drop(columns=other)
 
 
 def _refuse_values(draft: Draft, raw: Raw, frame: pd.DataFrame) -> None:
@@ -103,8 +108,12 @@ def _refuse_values(draft: Draft, raw: Raw, frame: pd.DataFrame) -> None:
     if raw.table == "goals":
         scale = draft.settings.minimum, draft.settings.maximum
         schema = schema.update_column("target", checks=between(*scale)[1])
+    named = frame[frame.columns.intersection(list(schema.columns))]
+    codes = {name for name in named if isinstance(named[name].dtype, pd.CategoricalDtype)}  # of ids that can be read
+    named = named.drop(columns=[name for name in codes if named[name].notna().all()])
+    schema = schema.update_columns({name: {"dtype": None} for name in codes})
     try:
-        schema.validate(frame, lazy=True)
+        schema.validate(named, lazy=True, inplace=True)  # which would be copied otherwise, and is not changed
     except pa.errors.SchemaErrors as failed:
         for error in failed.schema_errors:
             if error.reason_code.name != "COLUMN_NOT_IN_DATAFRAME":
@@ -126,7 +135,7 @@ def _refuse_cells(draft: Draft, raw: Raw, frame: pd.DataFrame, error: pa.errors.
     read = ~(raw.frame[keys].notna() & frame[keys].isna()).any(axis=1)
     at = at[read.to_numpy()[at]]
     if len(at):
-        texts = raw.frame[keys].iloc[at[:100]].fillna("").agg(", ".join, axis=1)
+        texts = written_out(raw.frame[keys].iloc[at[:100]]).fillna("").agg(", ".join, axis=1)
         draft.problems.append(raw.problem(", ".join(keys), at, expected, () if empty else texts))
 
 

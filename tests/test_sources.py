@@ -29,7 +29,7 @@ def test_parquet_and_gzip_read_as_the_same_text_as_csv(tmp_path):
     assert text["id"].tolist() == ["3", None, "1000000000000000"]
     assert text["x"].tolist() == ["0.5", None, "2"] and text["c"].tolist() == ["a", None, "b"]
     assert text["n"].tolist() == ["1", "2", "3"] and text["d"][0].startswith("2026-01-05")
-    assert raw.row.tolist() == [2, 3, 4]
+    assert list(raw.row) == [2, 3, 4]
     pq.write_table(pa.table({"x": pa.array([0.5, float("nan")])}), tmp_path / "nan.parquet")
     assert read("units", [tmp_path / "nan.parquet"], tmp_path).frame["x"].isna().tolist() == [False, True]
     (tmp_path / "units.csv.gz").write_bytes(gzip.compress(b"a\n1\n"))

@@ -7,7 +7,9 @@ import io
 import os
 import time
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +18,7 @@ import pyreadstat
 import pytest
 from study_folder import TABLES, TOML, write
 
-from icsat_helpers import clean, confined
+from icsat_helpers import clean, confined, parquet
 from icsat_helpers.problems import Unreadable
 
 
@@ -144,12 +146,12 @@ def test_a_bomb_is_refused_in_time_and_leaves_the_caller_alone(bomb, tmp_path):
 
 
 def test_a_reader_that_crashes_or_hangs_is_a_file_that_cannot_be_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(confined, "_ROOT", tmp_path)
+    monkeypatch.setattr(confined, "ROOT", tmp_path)
     monkeypatch.setattr(confined, "SECONDS", 1)
     package = tmp_path / "icsat_helpers"
     package.mkdir()
-    for name in ("confined", "problems"):
-        source = (confined.Path(confined.__file__).parent / f"{name}.py").read_text()
+    for name in ("confined", "problems", "project"):
+        source = (Path(confined.__file__).parent / f"{name}.py").read_text()
         (package / f"{name}.py").write_text(source)
     (package / "__init__.py").write_text("")
     for name, line in {"dies": "os.abort()", "turns": "[0 for _ in iter(int, 1)]", "eats": "bytearray(2**33)"}.items():
@@ -201,6 +203,48 @@ def test_parquet_that_unpacks_to_more_than_a_table_is_refused(tmp_path):
     data = (tmp_path / "x.parquet").read_bytes()
     with pytest.raises(Unreadable):
         confined.read("parquet", data)
+
+
+def test_parquet_of_more_rows_than_a_file_of_its_size_should_hold_is_refused(tmp_path):
+    pq.write_table(pa.table({"a": np.zeros(100_000_000, dtype=np.int8)}), tmp_path / "x.parquet")
+    data = (tmp_path / "x.parquet").read_bytes()
+    assert len(data) < 1e6
+    with pytest.raises(Unreadable, match="at most"):
+        confined.read("parquet", data)
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_parquet_is_the_same_text_in_whatever_parts_it_is_read(tmp_path, monkeypatch, dictionary):
+    ids = [f"P{n * 7919 % 1000:06d}" for n in range(500)]
+    columns = {
+        "id": [None, "", "P1", *ids],
+        "long": ["x" * 40, None, "", *(f"{n}-{n * n}-{n * 31}@example.org" for n in range(500))],
+        "whole": [0.0, -0.0, float("nan"), *map(float, range(500))],
+        "share": [0.5, None, 1.0, *range(500)],
+        "number": [None, 99, 1, *range(500)],
+        "day": [None, datetime.date(2026, 3, 31), datetime.date(2026, 1, 1)] + [datetime.date(2025, 1, 1)] * 500,
+        "labels": pa.array(["b", None, "a", *"ab" * 250]).dictionary_encode(),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet", use_dictionary=dictionary, row_group_size=200)
+    data = (tmp_path / "x.parquet").read_bytes()
+
+    def text(name: str) -> list[str | None]:
+        return whole.columns[whole.names.index(name)].to_pylist()
+
+    whole = parquet.read(data)
+    assert text("id") == [None, None, "P1", *ids] and text("long")[1:4] == [None, None, "0-0-0@example.org"]
+    assert text("whole")[:5] == ["0", "0", None, "0", "1"] and text("share")[:4] == ["0.5", None, "1", "0"]
+    assert text("number")[:3] == [None, "99", "1"] and text("day")[:2] == [None, "2026-03-31"]
+    assert text("labels")[:3] == ["b", None, "a"]
+    assert all(column.dictionary.to_pylist() == sorted(set(column.dictionary.to_pylist())) for column in whole.columns)
+    monkeypatch.setattr(parquet, "BATCH", 77)
+    assert [column.to_pylist() for column in parquet.read(data).columns] == [
+        column.to_pylist() for column in whole.columns
+    ]
+
+
+def test_a_large_file_may_need_more_than_a_small_one():
+    assert confined.limits(0) == (1500, 4) and confined.limits(10**8) == (2300, 104)
 
 
 def test_damaged_files_of_every_kind_are_refused_in_one_line(tmp_path):

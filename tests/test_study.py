@@ -16,6 +16,8 @@ from icsat_helpers.columns import convert
 from icsat_helpers.project import find
 from icsat_helpers.schemas import ADDED
 from icsat_helpers.settings import parse
+from icsat_helpers.sources import TEXT
+from icsat_helpers.study import Tables
 
 STUDIES = Path(os.environ.get("ICSAT_STUDIES", Path(__file__).resolve().parents[2] / "shared" / "studies"))
 
@@ -263,3 +265,21 @@ def test_the_real_studies_are_ready(name, period, sizes):
         assert study.table("morale")["wellbeing"].between(0, 8).all() and study.table("morale")["linked"].all()
         raw = pd.read_csv(STUDIES / name / "service_ratings.csv")["leadership"]
         assert np.isclose(study.table("service_ratings")["leadership"].mean(), raw.mean())
+
+
+def test_keys_are_categories_of_the_table_that_is_there(small):
+    study = dataclasses.replace(small, tables=Tables(small.tables), derived={})
+    table = study.table("service_ratings")
+    coded = study.coded("service_ratings")
+    for key in ("period", "person_id", "customer_unit", "provider_unit"):
+        assert isinstance(coded[key].dtype, pd.CategoricalDtype) and coded[key].cat.categories.is_monotonic_increasing
+        assert coded[key].tolist() == table[key].tolist() and table[key].dtype == TEXT
+    study.tables["service_ratings"] = table.iloc[:5]
+    assert study.coded("service_ratings")["person_id"].tolist() == table["person_id"].tolist()[:5]
+    assert study.columns("service_ratings") == list(table) and study.coded("morale")["t"].tolist()
+
+
+def test_a_loaded_table_is_text_however_it_is_asked_for(tmp_path):
+    read = lambda: load(write(tmp_path)).tables  # noqa: E731
+    for table in (read()["service_ratings"], dict(read())["service_ratings"], {**read()}["service_ratings"]):
+        assert table["person_id"].dtype == TEXT and table["period"].dtype == TEXT and table["t"].dtype == "int64"
