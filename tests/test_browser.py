@@ -27,8 +27,16 @@ def browser():
         started.close()
 
 
+@pytest.fixture(params=["en", "fr", "de"])
+def report(request):
+    """Language and folder of a report."""
+    return request.param, request.getfixturevalue(
+        {"en": "published", "fr": "in_french", "de": "in_german"}[request.param]
+    )
+
+
 @pytest.fixture
-def opened(browser, published):
+def opened(browser, report):
     """A maker of open pages; what they ask for and complain of is collected in `page.said`."""
     contexts = []
 
@@ -40,7 +48,7 @@ def opened(browser, published):
         page.on("request", lambda request: page.said.append(request.url))
         page.on("console", lambda line: page.said.append(line.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.goto((published / "index.html").as_uri())
+        page.goto((report[1] / "index.html").as_uri())
         return page
 
     yield make
@@ -48,12 +56,12 @@ def opened(browser, published):
         context.close()
 
 
-def test_it_opens_from_a_file_asks_for_nothing_and_complains_of_nothing(opened, published):
+def test_it_opens_from_a_file_asks_for_nothing_and_complains_of_nothing(opened, report):
     page = opened()
-    path = published / "index.html"
+    path = report[1] / "index.html"
     assert [said for said in page.said if not said.startswith("data:image/")] == [path.as_uri()]
     assert path.stat().st_size < MOST_BYTES
-    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.locator("html").get_attribute("lang") == report[0]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

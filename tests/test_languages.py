@@ -69,17 +69,3 @@ def test_what_machines_read_is_the_same_in_every_language(published, in_french):
         for part in ("checks", "sensitivity"):
             assert [each["name"] for each in one[part]] == [each["name"] for each in other[part]]
         assert one["sentence"] != other["sentence"]
-
-
-def test_a_small_screen_has_room_for_it(report, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser's driver is not installed")
-    browser = pytest.importorskip("test_browser")
-    if browser.CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
-    (tmp_path / "page.html").write_text(report[1], encoding="utf-8")
-    with sync_api.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=browser.CHROMIUM, args=browser.OFFLINE)
-        page = started.new_page(viewport={"width": 360, "height": 900})
-        page.goto((tmp_path / "page.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        started.close()
