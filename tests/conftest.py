@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import icsat_helpers as ic
-from icsat_helpers import cli, simulate
+from icsat_helpers import cli, simulate, words
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = Path(os.environ.get("ICSAT_STUDIES", ROOT.parent / "shared" / "studies"))
@@ -22,6 +22,12 @@ def real_study(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real study {name} is not on this machine (ICSAT_STUDIES names its folder)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _english():
+    """Each test begins in English, whatever one before it spoke."""
+    words.speak("en")
 
 
 @pytest.fixture(scope="session")
