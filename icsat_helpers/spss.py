@@ -18,6 +18,8 @@ def read(data: bytes) -> Cells:
         columns, meta = pyreadstat.read_sav(io.BytesIO(data), output_format="dict", user_missing=True)
     except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, OverflowError):
         raise Unreadable("an SPSS file") from None
+    if not all(isinstance(name, str) for name in meta.column_names):  # bytes that are no text, in a damaged file
+        raise Unreadable("an SPSS file whose variables have names")
     texts, notes = [], []
     for name in meta.column_names:
         ranges = meta.missing_ranges.get(name, [])

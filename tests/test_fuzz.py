@@ -256,6 +256,11 @@ def test_a_mutated_study_is_read_rightly_or_refused(form, cases, tmp_path):
     assert ends["refused"] and sum(ends.values()) == cases
 
 
+@pytest.mark.parametrize("seed", [27486, 28296])
+def test_variables_without_a_name_are_refused(seed, tmp_path):
+    assert case("sav", seed, tmp_path) == "refused"
+
+
 CELLS = st.text(st.sampled_from('ab1,;\t"\n é=.-'), max_size=4)
 
 
