@@ -26,7 +26,9 @@ def real_study(name: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def _english():
-    """Each test begins in English, whatever one before it spoke."""
+    """Each test begins in English, and so do the fixtures of the next file, whatever was spoken here."""
+    words.speak("en")
+    yield
     words.speak("en")
 
 
