@@ -8,9 +8,10 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.designs import Design, Strongest, main_design, plain_design
-from icsat_helpers.disclosure import coarse, grains, publishable, suppress_parts
+from icsat_helpers.disclosure import coarse, grains, publishable
 from icsat_helpers.inference import Estimate, NotEstimable, apart, jackknife, slope
 from icsat_helpers.listing import Page, of_frame, paragraphs
+from icsat_helpers.margins import suppress_parts
 from icsat_helpers.panel import Panel, unit_panel
 from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import person_scores

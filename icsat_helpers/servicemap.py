@@ -10,11 +10,11 @@ from scipy import stats
 
 from icsat_helpers import charts, crossed
 from icsat_helpers.clean import load
-from icsat_helpers.disclosure import Hidden, suppress_table
 from icsat_helpers.evidence import Metric, Metrics, p_text
 from icsat_helpers.health import unit_names
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
+from icsat_helpers.margins import Hidden, suppress_table
 from icsat_helpers.release import Statements
 from icsat_helpers.scores import rating_scores
 from icsat_helpers.sensitivity import SIGNIFICANT, Check

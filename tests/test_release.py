@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-import test_disclosure as margins
+import test_margins as tables
 
-from icsat_helpers import disclosure, servicemap
+from icsat_helpers import margins, servicemap
 from icsat_helpers.release import Statements, exposed
 
 # ---------------------------------------------------------------- the audit
@@ -16,7 +16,7 @@ from icsat_helpers.release import Statements, exposed
 def map_of(table, hidden, period="2026Q3", site=""):
     """A service map of a table of answers: its rows are providers, its columns customer units."""
     ratings = table.rename(columns={"row": "provider", "column": "unit"})
-    found = servicemap.Map(None, None, None, hidden, None, 5, period, site, margins.SCALE)
+    found = servicemap.Map(None, None, None, hidden, None, 5, period, site, tables.SCALE)
     return dataclasses.replace(found, served=servicemap.Served(ratings, None, ""))
 
 
@@ -24,18 +24,18 @@ def said(table, hidden, **given):
     return servicemap.statements(map_of(table, hidden, **given)).plain()
 
 
-@pytest.mark.parametrize("given", [*margins.TABLES, (8, 6, 6, 0.9, 10, 4.9)], ids=lambda given: str(given[0]))
+@pytest.mark.parametrize("given", [*tables.TABLES, (8, 6, 6, 0.9, 10, 4.9)], ids=lambda given: str(given[0]))
 def test_the_audit_passes_what_the_gate_lets_through(given):
-    table = margins.answers(*given)
-    assert exposed([said(table, disclosure.suppress_table(table, 5, margins.SCALE))], [], 5) == []
+    table = tables.answers(*given)
+    assert exposed([said(table, margins.suppress_table(table, 5, tables.SCALE))], [], 5) == []
 
 
 def test_the_audit_names_cells_where_only_small_ones_are_hidden(monkeypatch):
-    monkeypatch.setattr(disclosure._Network, "protect", lambda *given: None)
-    tables = [margins.answers(*given) for given in margins.TABLES]
-    found = [exposed([said(table, disclosure.suppress_table(table, 5, margins.SCALE))], [], 5) for table in tables]
+    monkeypatch.setattr(margins._Network, "protect", lambda *given: None)
+    drawn = [tables.answers(*given) for given in tables.TABLES]
+    found = [exposed([said(table, margins.suppress_table(table, 5, tables.SCALE))], [], 5) for table in drawn]
     assert sum(map(bool, found)) >= 3  # where not even numbers of answers are known, which a page does not say
-    people = tables[0].groupby(["row", "column"])["person"].nunique()
+    people = drawn[0].groupby(["row", "column"])["person"].nunique()
     assert set(found[0]) & {servicemap.group("2026Q3", *key) for key in people.index[people < 5]}
 
 
@@ -96,19 +96,19 @@ def test_what_is_hidden_does_not_travel(small):
 
 def with_sites(seed):
     """A table of two sites: the first columns are one of them."""
-    table = margins.answers(seed, 6, 8, 0.8, 9)
+    table = tables.answers(seed, 6, 8, 0.8, 9)
     return table.assign(site=["north" if column < "c004" else "south" for column in table["column"]])
 
 
 def reports(table, beside=True):
     """Statements of the whole and of each site; `beside` each other, or each as if it were alone."""
-    made = [said(table.drop(columns="site"), disclosure.suppress_table(table.drop(columns="site"), 5, margins.SCALE))]
+    made = [said(table.drop(columns="site"), margins.suppress_table(table.drop(columns="site"), 5, tables.SCALE))]
     for site, part in table.groupby("site"):
         alone = part.drop(columns="site")
         hidden = (
-            disclosure.suppress_table(table, 5, margins.SCALE, site=site)
+            margins.suppress_table(table, 5, tables.SCALE, site=site)
             if beside
-            else disclosure.suppress_table(alone, 5, margins.SCALE)
+            else margins.suppress_table(alone, 5, tables.SCALE)
         )
         made.append(said(alone, hidden, site=site))
     return made

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from test_disclosure import attack, safe
+from test_margins import attack, safe
 
 import icsat_helpers as ic
 from icsat_helpers import charts, service, servicemap
