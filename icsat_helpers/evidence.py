@@ -362,8 +362,11 @@ def sentence(finding: Finding, words: tuple[str, str], express: Callable[[float]
         "size": say(said, effect=effect, low=express(finding.ci_low), high=express(finding.ci_high)),
         "smallest": express(finding.direction * finding.smallest_effect),
         "detectable": express(finding.direction * (finding.detectable_effect or 0.0)),
-        "doubt": doubt,
     }
+    several = (finding.p_adjusted or 0.0) >= SIGNIFICANT > (finding.p or 0.0) and finding.ci_low * finding.ci_high > 0
+    if several and not doubt:
+        doubt = say("As one of several claims asked at once, it may still be chance.")
+    values["doubt"] = doubt
     kind = "doubt" if doubt and finding.verdict == "inconclusive" else finding.verdict
     if kind == "supported":
         inside = max(abs(finding.ci_low), abs(finding.ci_high)) < finding.smallest_effect

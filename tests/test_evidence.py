@@ -58,6 +58,9 @@ def test_p_is_corrected_for_the_family_of_claims():
     alone, among = conclude(2.3, 1.0), conclude(2.3, 1.0, about=claim(family=7))
     assert alone.verdict == "supported"
     assert among.verdict == "inconclusive"
+    assert "is followed by 2.3 points" in among.sentence
+    assert among.sentence.endswith("As one of several claims asked at once, it may still be chance.")
+    assert "chance" not in alone.sentence + conclude(1.0, 1.0, about=claim(family=7)).sentence
     assert among.p_adjusted == pytest.approx(7 * among.p)
     assert conclude(0.1, 1.0, about=claim(family=7)).p_adjusted == 1.0
 
