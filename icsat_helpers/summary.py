@@ -129,7 +129,7 @@ def _interval(value: float, low: float | None, high: float | None, share: bool, 
 
 
 def not_heard(study: Study) -> Page:
-    """Who is not heard: units of which fewer than half answered, and units too small to show."""
+    """Who is not heard: units of which about half or fewer answered, and units too small to show."""
     if not len(invited(study)):
         return paragraphs(say("Not heard: who was asked is not known, for there is no table people."))
     shown = publishable(response(study), "n", study.settings.minimum_group, ["share", "low", "high", "answered"])
@@ -141,11 +141,17 @@ def not_heard(study: Study) -> Page:
     ]
     names, more = ", ".join(units[:FEW_NAMES]), len(units) - FEW_NAMES
     if more > 0:
-        heard = say("Not heard: fewer than half answered in {names} and {n} more.", names=names, n=more)
+        heard = say(
+            "Not heard: about half or fewer answered in {names} and {n} more; the rates of units are rounded.",
+            names=names,
+            n=more,
+        )
     elif units:
-        heard = say("Not heard: fewer than half answered in {names}.", names=names)
+        heard = say("Not heard: about half or fewer answered in {names}; the rates of units are rounded.", names=names)
     else:
-        heard = say("In every unit that can be shown at least half of the people answered.")
+        heard = say(
+            "In every unit that can be shown about half of the people or more answered; the rates of units are rounded."
+        )
     small = say("{n} of {units} units are not shown, so that no small group can be told.", n=hidden, units=len(shown))
     return paragraphs(heard, small if hidden else "")
 

@@ -110,7 +110,7 @@ def test_a_change_that_rounds_to_nothing_has_no_sign():
 
 
 def test_who_is_not_heard(example, small):
-    """Units of which fewer than half answered are named; those too small to show are only counted."""
+    """Units of which about half or fewer answered are named; those too small to show are only counted."""
     from dataclasses import replace
 
     rows = summary.response(example)
