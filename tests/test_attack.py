@@ -222,12 +222,16 @@ def test_the_same_attack_succeeds_with_the_gate_switched_off(unguarded):
 
 def test_the_audit_refuses_what_the_gate_would_let_through(organisation, tmp_path, capsys):
     """Without the gate between reports, the split into who stayed and who went tells the one who went."""
+    left = [tmp_path / QUARTERS[-1] / name for name in ("index.html", "index.pdf")]
+    left[0].parent.mkdir()
+    for path in left:
+        path.write_text("of an earlier run")
     with pytest.MonkeyPatch.context() as patch:
         switch_off(patch)
         assert report(patch, organisation, tmp_path, ["03-service-map"]) == [0, 1]
     said = capsys.readouterr().out
     assert "Not published" in said and "who went" in said
-    assert not (tmp_path / QUARTERS[-1] / "index.html").exists()
+    assert not any(path.exists() for path in left)
     assert not (tmp_path / QUARTERS[-1] / "03-service-map.ipynb").exists()
 
 
