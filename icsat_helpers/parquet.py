@@ -34,6 +34,8 @@ def read(data: bytes) -> Cells:
             for columns in _batches(file):
                 for part, column in zip(parts, columns, strict=True):
                     part.append(column)
+            if any(sum(map(len, part)) != rows for part in parts):
+                raise ValueError("not as many rows as it says")
     except (pa.ArrowException, OSError, ValueError):
         raise Unreadable("a Parquet file") from None
     if len(schema) > MOST_COLUMNS:

@@ -261,6 +261,10 @@ def test_variables_without_a_name_are_refused(seed, tmp_path):
     assert case("sav", seed, tmp_path) == "refused"
 
 
+def test_a_parquet_file_with_fewer_rows_than_it_says_is_refused(tmp_path):
+    assert case("parquet", 22024, tmp_path) == "refused"
+
+
 CELLS = st.text(st.sampled_from('ab1,;\t"\n é=.-'), max_size=4)
 
 
