@@ -131,12 +131,15 @@ def _serve(control: socket.socket, home: str) -> dict[str, Any] | None:
     return None
 
 
-def _be_kernel(order: Mapping[str, Any]) -> None:
-    """Be what ``python -m ipykernel_launcher`` would be in this environment and folder."""
+def _be_kernel(order: Mapping[str, Any], imported: Mapping[str, str]) -> None:
+    """Be what ``python -m ipykernel_launcher`` would be in this environment and folder.
+
+    `imported` is the environment that what is imported already would have set.
+    """
     from ipykernel.kernelapp import IPKernelApp
 
     os.environ.clear()
-    os.environ.update(order["environment"], JPY_PARENT_PID=str(os.getppid()))
+    os.environ.update({**order["environment"], **imported}, JPY_PARENT_PID=str(os.getppid()))
     os.chdir(order["folder"])
     launcher = importlib.util.find_spec("ipykernel_launcher")
     sys.argv = [str(launcher and launcher.origin), *order["command"][3:]]
@@ -149,7 +152,10 @@ def _be_kernel(order: Mapping[str, Any]) -> None:
 
 def main(fd: str, home: str, *modules: str) -> None:
     """Import, then serve; a child returns here to be a kernel, and so ends as any interpreter does."""
+    before = dict(os.environ)
     importlib.import_module("ipykernel.kernelapp")
+    importlib.import_module("ipykernel.debugger")  # as each kernel does when it starts; it sets some of the environment
+    imported = {name: value for name, value in os.environ.items() if before.get(name) != value}
     with warnings.catch_warnings():  # a kernel starts with the filters of a fresh one
         warnings.simplefilter("ignore")
         for module in modules:
@@ -159,7 +165,7 @@ def main(fd: str, home: str, *modules: str) -> None:
     del sys.path[0]  # the folder it was started in; ipykernel's launcher does the same
     order = _serve(socket.socket(fileno=int(fd)), home)
     if order is not None:
-        _be_kernel(order)
+        _be_kernel(order, imported)
 
 
 if __name__ == "__main__":

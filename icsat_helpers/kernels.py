@@ -33,6 +33,7 @@ _LATE = (  # what notebooks need and libraries import only when it is first used
 )  # fmt: skip
 
 _LOOK_SECONDS = 1.0
+_GLANCE_SECONDS = 0.02
 _NEEDED = ("jupyter_client.manager", "jupyter_client.provisioning", "nbformat", "papermill")
 
 
@@ -76,9 +77,12 @@ class Kernels:
 
         A kernel is killed after `deadline`, in monotonic time, or as soon as it is not `wanted` any more.
         """
+        from jupyter_client.asynchronous import AsyncKernelClient
+        from jupyter_client.channels import AsyncZMQSocketChannel
         from jupyter_client.kernelspec import KernelSpec
         from jupyter_client.manager import AsyncKernelManager
         from jupyter_client.provisioning import LocalProvisioner
+        from traitlets import Type
 
         kernels = self
 
@@ -89,9 +93,19 @@ class Kernels:
                 self.process, self.pid, self.pgid = fork, fork.pid, fork.pid  # type: ignore[assignment]
                 return self.connection_info
 
+        class Prompt(AsyncZMQSocketChannel):
+            """Looks whether a message is left for hundredths of a second, not for fifths."""
+
+            async def get_msg(self, timeout: float | None = None) -> Any:  # type: ignore[override]
+                return await super().get_msg(_GLANCE_SECONDS if timeout == 0.2 else timeout)
+
+        class Client(AsyncKernelClient):
+            iopub_channel_class = Type(Prompt)
+
         class Manager(AsyncKernelManager):
             # Sockets in a private folder rather than ports that any user of the machine can reach.
             transport = "tcp" if sys.platform == "win32" else "ipc"
+            client_factory = Type(Client)
 
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
                 # Not an installed kernelspec: a user's own `python3` may be another Python.
@@ -106,6 +120,9 @@ class Kernels:
                 kernels._running.append(process)
                 if kernels._stopped.is_set():
                     _end(process)
+
+            async def _async_wait(self, pollinterval: float = _GLANCE_SECONDS) -> None:
+                await super()._async_wait(pollinterval)
 
             def _watch(self, process: Any) -> None:
                 left = deadline - time.monotonic()

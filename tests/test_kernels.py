@@ -18,7 +18,8 @@ LOOK = """import json, os, random, signal, sys, threading, warnings
 import numpy
 state = {
     "environment": dict(os.environ), "folder": os.getcwd(), "path": sys.path, "flags": str(sys.flags),
-    "filters": [str(each) for each in before], "threads": sorted(each.name for each in threading.enumerate()),
+    "filters": [str(each) for each in before],
+    "threads": sorted(each.name.rstrip("0123456789") for each in threading.enumerate()),
     "signals": [str(signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
     "leader": os.getpid() == os.getpgid(0), "main": __name__, "arguments": [os.path.basename(sys.argv[0]), sys.argv[1]],
 }
