@@ -121,9 +121,7 @@ def provider_effects(study: Study) -> pd.DataFrame:
     DataFrame
         unit (the provider), t, value.
     """
-    if "provider_effects" not in study.derived:
-        study.derived["provider_effects"] = _provider_effects(_sheets(study))
-    return study.derived["provider_effects"]
+    return study.once("provider_effects", lambda: _provider_effects(_sheets(study)))
 
 
 def _sheets(study: Study) -> pd.DataFrame:
@@ -151,6 +149,10 @@ def _provider_effects(sheets: pd.DataFrame) -> pd.DataFrame:
 
 def rollouts(study: Study) -> list[Rollout]:
     """Return the programmes of a study, by name; none where nothing is measured."""
+    return study.once("rollouts", lambda: _rollouts(study))
+
+
+def _rollouts(study: Study) -> list[Rollout]:
     table, sheets = study.table("programmes"), _sheets(study)
     outcome = provider_effects(study) if len(sheets) else unit_scores(study, "internal")
     if table.empty or outcome.empty:

@@ -16,7 +16,7 @@ from icsat_helpers.panel import Panel, unit_panel
 from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import person_scores
 from icsat_helpers.study import Study
-from icsat_helpers.words import known, say
+from icsat_helpers.words import known, say, spoken
 
 KINDS = ("employee", "supplier", "contractor", "distributor")
 ANSWERED = ("service_ratings", "morale")
@@ -33,6 +33,10 @@ def only(study: Study, employees: bool = False) -> Study:
 
 def associates_panel(study: Study) -> Panel:
     """Morale on internal satisfaction of associates who are not employees, by unit; or why there is none."""
+    return study.once(("associates", spoken()), lambda: _associates_panel(study))
+
+
+def _associates_panel(study: Study) -> Panel:
     people, others = study.table("people"), only(study)
     found = unit_panel(others, "internal", "morale")
     reason = found.reason

@@ -67,9 +67,7 @@ class Chart:
 
         with mpl.rc_context({"svg.hashsalt": "icsat", "svg.fonttype": "none"}):  # text stays text
             out = io.StringIO()
-            self.figure.savefig(
-                out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", dpi=_DPI
-            )
+            self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, dpi=_DPI)
         return re.sub("'?DejaVu Sans'?", TYPEFACES, out.getvalue())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from icsat_helpers.panel import FEWEST_UNITS, unit_panel
 from icsat_helpers.project import ROOT
 from icsat_helpers.scores import person_scores, unit_scores
 from icsat_helpers.study import Study
-from icsat_helpers.words import known, message, say, say_each, series, significant
+from icsat_helpers.words import known, message, say, say_each, series, significant, spoken
 
 SHARES = {
     "turnover": {
@@ -143,6 +143,10 @@ def of_customers(claim: Hypothesis) -> Hypothesis:
 
 def questions(study: Study) -> list[Question]:
     """Which of the claims H1 to H7 this study can answer; known from the tables alone, before any p."""
+    return list(study.once(("questions", spoken()), lambda: _questions(study)))
+
+
+def _questions(study: Study) -> list[Question]:
     reasons = {
         "H1": unit_panel(study, "internal", "external").reason,
         "H2": unit_panel(study, "internal", "morale").reason,

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 SPLITS = 10
+AT_ONCE = 1_000_000  # answers that are fitted together, those of each split counted
 
 
 def halves_of(names: pd.Series, groups: pd.Series, splits: int = SPLITS) -> np.ndarray:
@@ -91,17 +92,24 @@ def split_half_means(
     cells, cell_rows = _factorize(rows, ["unit", "t"])
     person = pd.factorize(rows["person"])[0]
     score = rows["score"].to_numpy(dtype=float)
-    parts = []
-    for s in range(splits):
-        values, components = np.full((2, len(cells)), np.nan), np.zeros((2, len(cells)), dtype=int)
-        for h in (0, 1):
-            mine = halves[s] == bool(h)
-            values[h], components[h] = cell_scores(cell_rows[mine], person[mine], score[mine], len(cells), net)
-        part = cells.assign(split=s, half_a=values[0], half_b=values[1], ca=components[0], cb=components[1])
-        parts.append(part.dropna(subset=["half_a", "half_b"]))
-    frame = pd.concat(parts, ignore_index=True)
-    frame["block"] = frame.groupby(["split", "unit", "ca", "cb"], sort=True).ngroup()
-    return frame.merge(n, on=["unit", "t"])[["split", "unit", "t", "block", "half_a", "half_b", "n"]]
+    values, component = np.empty((splits, 2, len(cells))), np.empty((splits, 2, len(cells)), dtype=np.int64)
+    several = max(1, AT_ONCE // max(1, len(rows)))
+    for s in range(0, splits, several):  # all halves of several splits in one fit: they share nothing
+        half = 2 * np.arange(len(halves[s : s + several]))[:, None] + halves[s : s + several]
+        found = cell_scores(
+            (half * len(cells) + cell_rows).ravel(), (half * len(rows) + person).ravel(),
+            np.tile(score, len(half)), 2 * len(half) * len(cells), net,
+        )  # fmt: skip
+        values[s : s + several], component[s : s + several] = (x.reshape(len(half), 2, -1) for x in found)
+    split, cell = np.nonzero(np.isfinite(values).all(axis=1))
+    unit = pd.factorize(cells["unit"], sort=True)[0][cell]
+    order = np.lexsort((component[split, 1, cell], component[split, 0, cell], unit, split))
+    keys = np.column_stack([split, unit, component[split, 0, cell], component[split, 1, cell]])[order]
+    block = np.empty(len(order), dtype=np.int64)
+    block[order] = np.cumsum(np.append(False, (keys[1:] != keys[:-1]).any(axis=1))[: len(order)])
+    found = cells.merge(n, on=["unit", "t"]).iloc[cell].reset_index(drop=True)
+    means = {"half_a": values[split, 0, cell], "half_b": values[split, 1, cell]}
+    return found.assign(split=split, block=block, **means)[["split", "unit", "t", "block", "half_a", "half_b", "n"]]
 
 
 def _dealt(everyone: pd.DataFrame, rows: pd.DataFrame, splits: int) -> np.ndarray:

@@ -71,6 +71,10 @@ def rounding(study: Study, name: str, measure: str) -> pd.Series:
     measure : str
         What is measured; what records or external customers say needs no rounding.
     """
+    return study.once((measure, name, "rounding"), lambda: _rounding(study, name, measure))
+
+
+def _rounding(study: Study, name: str, measure: str) -> pd.Series:
     settings, width = study.settings, 1.0
     if name == "response_rate":
         asked = [_at_work(study, t).assign(t=t) for t in range(study.t - 2, study.t + 1)]
@@ -87,6 +91,10 @@ def rounding(study: Study, name: str, measure: str) -> pd.Series:
 
 def favourable(study: Study, measure: str) -> pd.DataFrame:
     """Share of favourable answers by period, as `scores.favourable_share` gives it, to the step that may be shown."""
+    return study.once((measure, "favourable"), lambda: _favourable(study, measure))
+
+
+def _favourable(study: Study, measure: str) -> pd.DataFrame:
     frame = favourable_share(study, measure)
     step = rounding(study, "favourable_share", measure).reindex(frame["t"], fill_value=0.0)
     share, low, high = coarse(frame["share"], frame["low"], frame["high"], step)
@@ -149,6 +157,10 @@ def level(study: Study, measure: str) -> pd.DataFrame:
     DataFrame
         t, value, low, high (NaN below five units: too few for an interval), n (people, NaN unknown), units, shown.
     """
+    return study.once((measure, "level"), lambda: _level(study, measure))
+
+
+def _level(study: Study, measure: str) -> pd.DataFrame:
     units = unit_scores(study, measure)
     weight = units["n"].where(~units["given"], 1.0).fillna(1.0)
     rows = units.assign(w=weight, wx=weight * units["value"])

@@ -90,8 +90,8 @@ def sheets(study: Study, measure: str, periods: Sequence[int]) -> pd.DataFrame:
     table = study.table(TABLE_OF[measure])
     items = [item for items in scales(study, measure).values() for item in items]
     rows = table[table["t"].isin(periods)]
-    what = pd.concat([rows[name].astype(str) for name in ("person_id", "t", "provider_unit") if name in rows], axis=1)
-    drawn = pd.util.hash_array(what.agg("\n".join, axis=1).to_numpy(dtype=object)) if len(rows) else []
+    keys = [rows[name].astype(str) for name in ("person_id", "t", "provider_unit") if name in rows]
+    drawn = pd.util.hash_array(keys[0].str.cat(keys[1:], sep="\n").to_numpy(dtype=object)) if len(rows) else []
     rows = rows.assign(gaps=rows[items].isna().sum(axis=1), drawn=drawn)
     rows = rows.sort_values(["gaps", "drawn"], kind="stable").drop_duplicates("person_id")
     people = study.table("people").drop_duplicates("person_id").set_index("person_id")

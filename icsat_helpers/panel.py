@@ -10,7 +10,7 @@ from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.scores import answers_of, missing_measure, person_scores, unit_scores
 from icsat_helpers.study import Study
-from icsat_helpers.words import message, say, say_each
+from icsat_helpers.words import message, say, say_each, spoken
 
 RUNGS = {
     "association": message("association"),
@@ -66,6 +66,10 @@ def unit_panel(study: Study, exposure: str, outcome: str) -> Panel:
     periods, in at least five units. Where the persons' periods alone reach it, older aggregates are left out;
     else a series of both carries ``mixed_source``.
     """
+    return study.once((exposure, outcome, spoken()), lambda: _unit_panel(study, exposure, outcome))
+
+
+def _unit_panel(study: Study, exposure: str, outcome: str) -> Panel:
     x, y = unit_scores(study, exposure), unit_scores(study, outcome)
     missing = [missing_measure(name) for name, part in ((exposure, x), (outcome, y)) if part.empty]
     empty = person_scores(study, exposure).iloc[:0]

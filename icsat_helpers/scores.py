@@ -101,17 +101,12 @@ def person_scores(study: Study, measure: str) -> pd.DataFrame:
     DataFrame
         unit, t, person, linked, score; sorted, rows without a score left out.
     """
-    if measure not in study.derived:
-        study.derived[measure] = _person_scores(study, measure).astype({"unit": TEXT, "person": TEXT})
-    return study.derived[measure]
+    return study.once(measure, lambda: _person_scores(study, measure).astype({"unit": TEXT, "person": TEXT}))
 
 
 def _person_scores(study: Study, measure: str) -> pd.DataFrame:
     """Return the scores of persons, with units and persons as categories."""
-    name = f"{measure} in categories"
-    if name not in study.derived:
-        study.derived[name] = _scored_persons(study, measure)
-    return study.derived[name]
+    return study.once((measure, "in categories"), lambda: _scored_persons(study, measure))
 
 
 def _scored_persons(study: Study, measure: str) -> pd.DataFrame:
@@ -154,6 +149,10 @@ def unit_scores(study: Study, measure: str) -> pd.DataFrame:
         unit, t, value, n (answers, NaN where unknown), source, given (True where someone else computed it).
         Where both exist, the tables of persons win, period by period.
     """
+    return study.once((measure, "units"), lambda: _unit_scores(study, measure))
+
+
+def _unit_scores(study: Study, measure: str) -> pd.DataFrame:
     own, given = _from_records(study, measure), _given(study, measure)
     if len(own) and len(given):
         given = given[~given["t"].isin(own["t"].unique())]
@@ -307,6 +306,10 @@ def favourable_answers(study: Study, measure: str) -> pd.DataFrame:
     DataFrame
         unit, person, t, (provider,) yes, answers (counts of items); without a scale all but those of `APART`.
     """
+    return study.once((measure, "favourable answers"), lambda: _favourable_answers(study, measure))
+
+
+def _favourable_answers(study: Study, measure: str) -> pd.DataFrame:
     kind, _, one = measure.partition(".")
     found = scales(study, kind)
     items = [

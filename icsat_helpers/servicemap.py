@@ -104,15 +104,16 @@ def hidden_parts(study: Study, ratings: pd.DataFrame) -> Hidden | None:
 
 def _everywhere(study: Study) -> pd.DataFrame:
     """Ratings of all sites: row (provider), column (unit), site where there are several, t, person, score."""
-    name = "ratings everywhere"
-    if name not in study.derived:
+
+    def make() -> pd.DataFrame:
         whole = load(study.folder, study.period) if study.site else study
         ratings = rating_scores(whole).rename(columns={"provider": "row", "unit": "column"})
         units = whole.table("units")
         if "site" in units and units["site"].nunique() > 1:
             ratings["site"] = ratings["column"].map(units.set_index("unit_id")["site"]).astype(object).fillna("")
-        study.derived[name] = ratings
-    return study.derived[name]
+        return ratings
+
+    return study.once("ratings everywhere", make)
 
 
 def describe(found: Map) -> Page:

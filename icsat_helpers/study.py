@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ from icsat_helpers.problems import Problem
 from icsat_helpers.schemas import ADDED, DTYPES, MERGED_ON, TABLES, kinds
 from icsat_helpers.settings import Settings
 from icsat_helpers.sources import written_out
+
+Made = TypeVar("Made")
 
 ASKED: set[str] = set()
 """The tables that were asked for in this process, those that a study does not have included."""
@@ -68,7 +70,7 @@ class Study:
     words
         The questions behind columns, by table, where a file says them.
     derived
-        Scores computed once, by name; never to be changed by who reads them.
+        What `once` has made.
     """
 
     folder: Path
@@ -79,7 +81,7 @@ class Study:
     changes: pd.DataFrame
     sha256: dict[str, str]
     words: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
-    derived: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    derived: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __getattribute__(self, name: str) -> Any:
         """Note that who looks at everything depends on everything."""
@@ -91,6 +93,13 @@ class Study:
     def t(self) -> int:
         """The number of the reporting period."""
         return period_number(self.period, self.settings.frequency)
+
+    def once(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what `make` makes, made once a study and kept by `name`; never to be changed by who reads it."""
+        if name not in self.derived:
+            self.derived[name] = make()
+        made: Made = self.derived[name]
+        return made
 
     def has(self, name: str) -> bool:
         """Return whether the study has the table (it may be empty)."""

@@ -121,7 +121,8 @@ def test_change_that_is_noise_and_change_that_is_none():
             frame = index.to_frame(index=False)
             person = frame["unit"].astype(str) + "-" + frame["who"].astype(str)
             score = units[frame["unit"], frame["t"]] + rng.normal(0, 1, len(frame))
-            self.derived = {"internal": frame.assign(person=person, linked=True, score=score).drop(columns="who")}
+            derived = {"internal": frame.assign(person=person, linked=True, score=score).drop(columns="who")}
+            self.once = lambda name, make: derived[name]
 
     assert agreement.reliability_of_change(Asked(1.0), "internal") == pytest.approx(20 / 21, abs=0.02)
     assert agreement.reliability_of_change(Asked(0.22), "internal") == pytest.approx(0.5, abs=0.2)
