@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from icsat_helpers import fingerprints, results
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from icsat_helpers.study import Study
 
 VARIABLE = "ICSAT_HELD"
@@ -38,13 +41,38 @@ def hold(study: Study, place: Path, key: str) -> None:
     results.write(place, place / "study.json", json.dumps(facts))
 
 
+def across_sites(study: Study, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """Return what is the same for each site of a study: made by the kernel that first needs it, held for the others."""
+    facts = _facts(study.folder, study.period, study.site)
+    if not (study.site and facts.get("key")):
+        return make()
+    from pyarrow import ArrowInvalid, feather
+
+    mine = Path(os.environ[VARIABLE])
+    place, now = mine.parents[1], f"{name}-{fingerprints.of([facts['key'], study.period])[:16]}.arrow"
+    try:
+        return feather.read_feather(place / now)
+    except (OSError, ArrowInvalid):
+        made = make()
+        results.remove(place.glob(f"{name}-*.arrow"))
+        feather.write_feather(made.reset_index(drop=True), mine / now)
+        (mine / now).replace(place / now)
+        return made
+
+
+def _facts(folder: Path, period: str, site: str) -> dict[str, Any]:
+    """Return what is known of the study that the run of this kernel holds; nothing where that is another one."""
+    if VARIABLE not in os.environ:
+        return {}
+    facts = results.read_json(Path(os.environ[VARIABLE]) / "study.json")
+    same = [facts.get(key) for key in ("folder", "period", "site")] == [str(folder.resolve()), period, site]
+    return facts if same else {}
+
+
 def held(folder: Path, period: str, site: str) -> Study | None:
     """Return the study that the run of this kernel holds, if it is the one asked for."""
-    if VARIABLE not in os.environ:
-        return None
-    place = Path(os.environ[VARIABLE])
-    facts = results.read_json(place / "study.json")
-    if [facts.get(key) for key in ("folder", "period", "site")] != [str(folder.resolve()), period, site]:
+    place, facts = Path(os.environ.get(VARIABLE, "")), _facts(folder, period, site)
+    if not facts:
         return None
     import pandas as pd
     from pyarrow import feather

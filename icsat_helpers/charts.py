@@ -19,6 +19,7 @@ from icsat_helpers.inference import Slope, pair
 from icsat_helpers.listing import Page, listing
 from icsat_helpers.release import Statements, travelling
 from icsat_helpers.risk import Incidence
+from icsat_helpers.vectors import slim
 from icsat_helpers.words import fixed, local, message, places, say, say_each, series, spoken
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ TONE = {
 BINS = 20  # dots at most
 WIDTH = 7.2  # inches, of all but the widest
 _DPI = 200  # of what is drawn as dots
+_UNSIGNED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 TYPEFACES = (
     "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"  # none is wider than the first, which is measured
 )
@@ -67,8 +69,8 @@ class Chart:
 
         with mpl.rc_context({"svg.hashsalt": "icsat", "svg.fonttype": "none"}):  # text stays text
             out = io.StringIO()
-            self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, dpi=_DPI)
-        return re.sub("'?DejaVu Sans'?", TYPEFACES, out.getvalue())
+            self.figure.savefig(out, format="svg", metadata=_UNSIGNED, bbox_inches="tight", dpi=_DPI)
+        return slim(re.sub("'?DejaVu Sans'?", TYPEFACES, out.getvalue()))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         data = base64.b64encode(self.svg().encode()).decode()
@@ -95,7 +97,7 @@ def _axes(width: float = WIDTH, height: float = 4.2) -> tuple[Figure, Axes]:
         "font.family": "DejaVu Sans", "font.size": 10, "axes.edgecolor": SOFT, "axes.labelcolor": INK,
         "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT, "axes.spines.top": False,
         "axes.spines.right": False, "axes.grid": True,
-        "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True,
+        "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True, "xtick.bottom": False, "ytick.left": False,
     }  # fmt: skip
     with rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")

@@ -121,6 +121,9 @@ class Kernels:
                 if kernels._stopped.is_set():
                     _end(process)
 
+            async def _async_interrupt_kernel(self, restart: bool = False) -> None:
+                """Do nothing: it comes just before a kernel is killed, which might say that it was interrupted."""
+
             async def _async_wait(self, pollinterval: float = _GLANCE_SECONDS) -> None:
                 await super()._async_wait(pollinterval)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,14 +40,39 @@ class Hidden:
     columns: pd.Series
     total: bool
 
+    @classmethod
+    def of(cls, groups: pd.DataFrame) -> Hidden:
+        """What `hidden_groups` found of a table, or of the part of it that is a site's."""
+        rows = "row_of_site" if "row_of_site" in groups else "whole_row"
+        return cls(
+            groups.groupby(["row", "column"])["cell"].first().unstack(fill_value=False),
+            groups.groupby("row")[rows].first(),
+            groups.groupby("column")["whole_column"].first(),
+            bool(groups["total"].iloc[0]),
+        )
+
 
 def suppress_table(
-    answers: pd.DataFrame,
-    minimum: int,
-    bounds: tuple[float, float],
-    before: pd.DataFrame | None = None,
-    site: str = "",
+    answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
 ) -> Hidden:
+    """Hide small groups in a two-way table of means, and as much more as keeps them from being worked out.
+
+    The parameters are those of `hidden_groups`, which says what is hidden and why.
+
+    Examples
+    --------
+    >>> people = [("a", "x", 3), ("a", "y", 9), ("a", "z", 6), ("b", "x", 9), ("b", "y", 6), ("b", "z", 9)]
+    >>> rows = [(r, c, f"{r}{i}", 3.0) for r, c, n in people for i in range(n)]
+    >>> table = pd.DataFrame(rows, columns=["row", "column", "person", "score"])
+    >>> suppress_table(table, 5, (1, 5)).cells.to_numpy().tolist()
+    [[True, False, True], [True, False, True]]
+    """
+    return Hidden.of(hidden_groups(answers, minimum, bounds, before))
+
+
+def hidden_groups(
+    answers: pd.DataFrame, minimum: int, bounds: tuple[float, float], before: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Hide small groups in a two-way table of means, and as much more as keeps them from being worked out.
 
     A cell or margin is sensitive where fewer than `minimum` people stand behind it, or where `few_moved` since the
@@ -65,40 +91,32 @@ def suppress_table(
     Parameters
     ----------
     answers : DataFrame
-        row, column, person, score: one row an answer; and site, of the column, where one is asked for.
+        row, column, person, score: one row an answer; and site, of the column, where each site has a table of its
+        own, for readers who have the whole and those of all sites. What the whole hides is hidden there, and more of
+        the sites' own margins.
     minimum : int
     bounds : (float, float)
         Ends of the answer scale.
     before : DataFrame, optional
         The same of the period before, whose table the reader has too.
-    site : str
-        Return what is hidden of the table of this site: for a reader who has the whole table too, and those of all
-        sites. What the whole hides is hidden here, and more of the sites' own margins.
 
-    Examples
-    --------
-    >>> people = [("a", "x", 3), ("a", "y", 9), ("a", "z", 6), ("b", "x", 9), ("b", "y", 6), ("b", "z", 9)]
-    >>> rows = [(r, c, f"{r}{i}", 3.0) for r, c, n in people for i in range(n)]
-    >>> table = pd.DataFrame(rows, columns=["row", "column", "person", "score"])
-    >>> suppress_table(table, 5, (1, 5)).cells.to_numpy().tolist()
-    [[True, False, True], [True, False, True]]
+    Returns
+    -------
+    DataFrame
+        row, column, (site), and what of them is hidden: cell, whole_row, whole_column, (row_of_site), total (of the
+        whole, or of the site).
     """
     width = NARROWEST * (bounds[1] - bounds[0])
     network = _Network.of(answers.drop(columns="site", errors="ignore"), minimum, bounds, before)
     _suppress(network, minimum, width)
-    if site:
+    names = ["cell", "whole_row", "whole_column"]
+    if "site" in answers:
         network = _Network.of(answers, minimum, bounds, before).beside(network)
         _suppress(network, minimum, width)
-    found = answers.assign(**{str(k): network.hidden[arcs] for k, arcs in enumerate(network.behind.T)})
-    cell, row, column, total = map(str, (0, 1, 2, -1))
-    if site:
-        found, row, total = found[found["site"] == site], "3", "4"
-    return Hidden(
-        found.groupby(["row", "column"])[cell].first().unstack(fill_value=False),
-        found.groupby("row")[row].first(),
-        found.groupby("column")[column].first(),
-        bool(found[total].iloc[0]) if site else bool(network.hidden[-1]),
-    )
+        names += ["row_of_site", "total"]
+    keys = [key for key in ("row", "column", "site") if key in answers]
+    flags = {name: network.hidden[arcs] for name, arcs in zip(names, network.behind.T, strict=True)}
+    return answers[keys].assign(**({"total": bool(network.hidden[-1])} | flags)).drop_duplicates(keys)
 
 
 def suppress_parts(answers: pd.DataFrame, minimum: int, bounds: tuple[float, float]) -> pd.Series:
@@ -177,7 +195,7 @@ def _levels(nodes: dict[str, Ints], source: int) -> Iterator[tuple[Any, Any, lis
     yield sink, source, []
 
 
-@dataclass(slots=True)
+@dataclass
 class _Network:
     """A table as a circulation through cells, rows' margins, columns' margins and the total, its arcs in this order.
 
@@ -236,6 +254,14 @@ class _Network:
             sensitive=small, hidden=small.copy(), fixed=np.zeros(len(small), dtype=bool),
             behind=np.column_stack(behind[:-1]), person=person,
         )  # fmt: skip
+
+    @cached_property
+    def both(self) -> tuple[Ints, Ints, Ints]:
+        """Arcs both ways as a sparse matrix has them: their order in it, its columns, where its rows start."""
+        tail, head = np.concatenate([self.tail, self.head]), np.concatenate([self.head, self.tail])
+        order = np.lexsort((head, tail))
+        starts = np.searchsorted(tail[order], np.arange(self.head.max() + 2))
+        return order, head[order].astype(np.int32), starts.astype(np.int32)
 
     def beside(self, whole: _Network) -> _Network:
         """The table of all sites beside the one without: what that hides is hidden, what it shows is shown."""
@@ -297,22 +323,61 @@ class _Network:
     def protect(self, arc: int, room: Ints, wanted: int) -> None:
         """Hide arcs until what flows through `arc` may differ by `wanted`; `room`: how far each may fall and rise."""
         room = np.minimum(room, wanted)
+        if self._by_squares(arc, room, wanted):
+            return
         ways = [(self.head[arc], self.tail[arc], room[arc, 1]), (self.tail[arc], self.head[arc], room[arc, 0])]
         opened = True
         while opened:
-            graph = self._graph(arc, room)
-            spans = [_span(graph, *way) for way in ways]  # by how much it may rise, and fall
+            graph, spans = self._graph(arc, room), [0, 0]  # by how much it may rise, and fall
+            for number, way in enumerate(ways):
+                if sum(spans) < wanted:
+                    spans[number] = _span(graph, *way)
             opened = sum(spans) < wanted and any(
                 span < way[2] and self._open(arc, room, *way[:2]) for span, way in zip(spans, ways, strict=True)
             )
 
+    def _by_squares(self, arc: int, room: Ints, wanted: int) -> bool:
+        """Whether what flows through a cell may differ by `wanted` in the quickest way to see.
+
+        With it three other hidden cells change, corners of a square with it: where one falls the next one rises. As
+        many squares that share no other cell are taken together as it needs; there may be more room than is found.
+        """
+        cells, size = self.cells, self.head.max() + 1
+        if arc >= len(cells):
+            return False
+        across, along = (self._beside(arc, self.tail[arc]), self._beside(arc, self.head[arc]))
+        corner = self.tail[along][:, None] * size + self.head[across]
+        place = np.minimum(np.searchsorted(cells, corner), len(cells) - 1)
+        there = (cells[place] == corner) & self.hidden[place]
+        found = 0
+        for up in (1, 0):
+            ends = np.minimum(room[along, 1 - up][:, None], room[across, 1 - up])
+            most, left = found + int(room[arc, up]), np.where(there, np.minimum(room[place, up], ends), 0)
+            while found < min(most, wanted) and left.any():
+                i, j = np.unravel_index(np.argmax(left), left.shape)
+                found = min(found + int(left[i, j]), most)
+                left[i], left[:, j] = 0, 0
+        return found >= wanted
+
+    @cached_property
+    def cells(self) -> Ints:
+        """A number for each cell by its two nodes; cells come first, and these numbers rise."""
+        cells = slice(self.behind[:, 0].max() + 1)
+        return np.asarray(self.tail[cells] * (self.head.max() + 1) + self.head[cells])
+
+    def _beside(self, arc: int, node: int) -> Ints:
+        """Other hidden cells at a node."""
+        order, _, starts = self.both
+        arcs = order[starts[node] : starts[node + 1]] % len(self.n)
+        return np.asarray(arcs[(arcs < len(self.cells)) & (arcs != arc) & self.hidden[arcs]])
+
     def _graph(self, arc: int, room: Ints) -> sparse.csr_array:
         """By how much what flows between two nodes may change when hidden numbers do, but not that of `arc`."""
-        free = np.flatnonzero(self.hidden)
-        free = free[free != arc]
-        tail, head, size = self.tail[free], self.head[free], 2 * (self.head.max() + 1,)
-        capacity = np.concatenate([room[free, 1], room[free, 0]]).astype(np.int32)
-        return sparse.csr_array((capacity, (np.concatenate([tail, head]), np.concatenate([head, tail]))), shape=size)
+        capacity = np.where(self.hidden[:, None], room, 0)[:, ::-1].astype(np.int32)
+        capacity[arc] = 0
+        order, column, starts = self.both
+        size = 2 * (len(starts) - 1,)
+        return sparse.csr_array((capacity.T.ravel()[order], column, starts), shape=size)
 
     def _open(self, arc: int, room: Ints, start: int, end: int) -> bool:
         """Hide what is shown on the shortest way from `start` to `end`; fewest answers, margins last."""

@@ -9,12 +9,13 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers import charts, crossed
+from icsat_helpers.cache import across_sites
 from icsat_helpers.clean import load
 from icsat_helpers.evidence import Metric, Metrics, p_text
 from icsat_helpers.health import unit_names
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
-from icsat_helpers.margins import Hidden, suppress_table
+from icsat_helpers.margins import Hidden, hidden_groups
 from icsat_helpers.release import Statements
 from icsat_helpers.scores import rating_scores
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
@@ -97,9 +98,17 @@ def hidden_parts(study: Study, ratings: pd.DataFrame) -> Hidden | None:
     """
     if ratings.empty:
         return None
-    every, settings, t = _everywhere(study), study.settings, ratings["t"].iloc[0]
+    t = int(ratings["t"].iloc[0])
+    groups = study.once(("hidden", t), lambda: across_sites(study, f"hidden-{t}", lambda: _hidden_everywhere(study, t)))
+    study.has("units")  # which says where the columns are, also where another kernel has looked
+    return Hidden.of(groups[groups["site"] == study.site] if study.site and "site" in groups else groups)
+
+
+def _hidden_everywhere(study: Study, t: int) -> pd.DataFrame:
+    every, settings = _everywhere(study), study.settings
     now, before = (every[every["t"] == period] for period in (t, t - 1))
-    return suppress_table(now, settings.minimum_group, (settings.minimum, settings.maximum), before, study.site)
+    now = now if study.site else now.drop(columns="site", errors="ignore")
+    return hidden_groups(now, settings.minimum_group, (settings.minimum, settings.maximum), before)
 
 
 def _everywhere(study: Study) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Figures: intervals, words, the same bytes for the same data."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,13 @@ def test_claims_are_drawn_in_the_claims_direction():
     assert chart.alt.endswith("H1: Cannot be answered; H2: Not tested; H3: Supported, 0.5 (0.25 to 0.75).")
     drawn = [text.get_text() for text in chart.figure.axes[0].texts]
     assert drawn == ["Supported", "Not tested", "Cannot be answered"]  # from the bottom
+
+
+def test_a_chart_has_no_groups_that_do_nothing(example):
+    levels = ic.health.level(example, "internal")
+    drawn = charts.trend(levels, [example.label(t) for t in levels["t"]], "Mean").svg()
+    elements = list(ElementTree.fromstring(drawn).iter())
+    named = [each for each in elements if each.tag.endswith("}g") and not set(each.attrib) - {"id"}]
+    assert not named and not any("style" in each.attrib for each in elements)
+    assert elements[0].attrib["stroke-linecap"] == "butt"  # as the style of all elements said
+    assert "Mean" in [each.text for each in elements]

@@ -103,10 +103,11 @@ def with_sites(seed):
 def reports(table, beside=True):
     """Statements of the whole and of each site; `beside` each other, or each as if it were alone."""
     made = [said(table.drop(columns="site"), margins.suppress_table(table.drop(columns="site"), 5, tables.SCALE))]
+    groups = margins.hidden_groups(table, 5, tables.SCALE)
     for site, part in table.groupby("site"):
         alone = part.drop(columns="site")
         hidden = (
-            margins.suppress_table(table, 5, tables.SCALE, site=site)
+            margins.Hidden.of(groups[groups["site"] == site])
             if beside
             else margins.suppress_table(alone, 5, tables.SCALE)
         )
