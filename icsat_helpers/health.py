@@ -77,7 +77,7 @@ def rounding(study: Study, name: str, measure: str) -> pd.Series:
 def _rounding(study: Study, name: str, measure: str) -> pd.Series:
     settings, width = study.settings, 1.0
     if name == "response_rate":
-        asked = [_at_work(study, t).assign(t=t) for t in range(study.t - 2, study.t + 1)]
+        asked = [_at_work(study, t).assign(t=t) for t in range(min(_answered(study)) - 1, study.t + 1)]
         rows = pd.concat(asked).rename(columns={"person_id": "person"})
     elif measure.partition(".")[0] not in TABLE_OF:
         return pd.Series(dtype=float)
@@ -218,6 +218,40 @@ def response_rate(study: Study, rows: pd.DataFrame) -> float:
     """Share of the people `invited` who answered, to the step that may be shown."""
     rate, step = rows["answered"].mean(), rounding(study, "response_rate", "internal").get(study.t, 0.0)
     return float(np.clip(coarse(rate, rate, rate, step)[0], 0, 1))
+
+
+def _answered(study: Study) -> list[int]:
+    """Periods in which somebody answered, the reported one included."""
+    answers = [person_scores(study, measure)["t"] for measure in TABLE_OF if study.has(TABLE_OF[measure])]
+    return sorted({study.t, *(int(t) for periods in answers for t in periods.unique())})
+
+
+def history(study: Study, name: str, measure: str) -> pd.DataFrame:
+    """A metric of the reported period as it was in each period, to the step that may be shown.
+
+    Parameters
+    ----------
+    name : {"mean", "favourable_share", "response_rate"}
+    measure : str
+
+    Returns
+    -------
+    DataFrame
+        t, value, low, high; no row, or missing, where too few people stand behind it.
+    """
+    minimum = study.settings.minimum_group
+    if name == "mean":
+        return level(study, measure)[["t", "value", "low", "high"]]
+    if name == "favourable_share":
+        frame = favourable(study, measure).rename(columns={"share": "value"})
+        return frame.loc[frame["people"] >= minimum, ["t", "value", "low", "high"]]
+    periods = _answered(study)
+    people = [invited(study, t)["answered"] for t in periods]
+    step = rounding(study, name, measure).reindex(periods, fill_value=0.0)
+    rate = np.array([answers.mean() if len(answers) >= minimum else np.nan for answers in people])
+    rate = coarse(rate, rate, rate, step)[0].clip(0, 1)
+    low, high = proportion_confint(rate * [*map(len, people)], [*map(len, people)], method="wilson")
+    return pd.DataFrame({"t": periods, "value": rate, "low": low, "high": high})
 
 
 def metrics(study: Study, notebook: str) -> Metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import numbers
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,15 @@ class Page:
         return {"text/html": self.html, "text/plain": self.text, **travelling(self.said)}
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A cell with a picture under its words; `alt` says what it shows."""
+
+    words: str
+    svg: str
+    alt: str
+
+
 def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
     """Table of rows under a head; numbers to three places, missing values as a dash.
 
@@ -42,7 +52,7 @@ def listing(rows: Iterable[Sequence[Any]], head: Sequence[str]) -> Page:
     cells = [[_text(cell) for cell in row] for row in given]
     kinds = [" class='number'" if all(_is_number(row[k]) for row in given) else "" for k in range(len(head))]
     opened = [f"<td{kind} data-label='{escape(name)}'>" for kind, name in zip(kinds, head, strict=True)]
-    lines = ["".join(f"{td}{escape(cell)}</td>" for td, cell in zip(opened, row, strict=True)) for row in cells]
+    lines = ["".join(f"{td}{_html(cell)}</td>" for td, cell in zip(opened, row, strict=True)) for row in given]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     top = "".join(f"<th scope='col'{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
     wide = " class='wide'" if kinds.count("") > WORDY else ""
@@ -90,7 +100,16 @@ def _is_number(cell: Any) -> bool:
     return cell is None or (isinstance(cell, numbers.Real) and not isinstance(cell, bool))
 
 
+def _html(cell: Any) -> str:
+    if not isinstance(cell, Drawn):
+        return escape(_text(cell))
+    data = base64.b64encode(cell.svg.encode()).decode()
+    return f"{escape(cell.words)}<img alt='{escape(cell.alt)}' src='data:image/svg+xml;base64,{data}'>"
+
+
 def _text(cell: Any) -> str:
+    if isinstance(cell, Drawn):
+        return f"{cell.words} ({cell.alt})"
     if isinstance(cell, bool):
         return say("yes") if cell else say("no")
     if isinstance(cell, numbers.Integral):

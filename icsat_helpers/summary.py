@@ -12,12 +12,13 @@ from icsat_helpers.changes import revised, since, told
 from icsat_helpers.claims import questions
 from icsat_helpers.disclosure import publishable
 from icsat_helpers.evidence import CERTAINTY, WARNINGS
-from icsat_helpers.health import invited, response
-from icsat_helpers.listing import Page, listing, paragraphs, steps
+from icsat_helpers.health import history, invited, response
+from icsat_helpers.listing import Drawn, Page, listing, paragraphs, steps
 from icsat_helpers.panel import RUNGS
 from icsat_helpers.project import ROOT
 from icsat_helpers.results import folder, read_json
 from icsat_helpers.study import Study
+from icsat_helpers.vectors import sparkline
 from icsat_helpers.words import fixed, known, message, number, period, places, say, say_each
 
 MAIN = re.compile(r"H\d+$")
@@ -108,9 +109,21 @@ def headline(study: Study, found: Results) -> Page:
             share = name[0] != "mean"
             now = _interval(metric["value"], metric["ci_low"], metric["ci_high"], share)
             moved = _interval(changed.value, changed.low, changed.high, share, sign=True) if changed else "–"
-            rows.append((say(label), now, moved, metric["n"]))
+            rows.append((_trend(study, say(label), *name), now, moved, metric["n"]))
     before = say("change since {period}", period=period(study.label(study.t - 1)))
     return listing(rows, (where, say("now (95% interval)"), before, say("people")))
+
+
+def _trend(study: Study, label: str, name: str, measure: str) -> Drawn | str:
+    """A metric's name, and under it how it went over all periods."""
+    frame = history(study, name, measure).dropna(subset=["value"])
+    if len(frame) < 2:
+        return label
+    frame = frame.set_index("t").reindex(range(frame["t"].min(), study.t + 1))
+    first, last = (_interval(value, None, None, name != "mean") for value in frame["value"].dropna().iloc[[0, -1]])
+    start = period(study.label(int(frame.index[0])))
+    alt = say("{first} in {start}, {last} in {end}", first=first, start=start, last=last, end=period(study.period))
+    return Drawn(label, sparkline(frame["value"], frame["low"], frame["high"]), alt)
 
 
 def _interval(value: float, low: float | None, high: float | None, share: bool, sign: bool = False) -> str:

@@ -1,9 +1,11 @@
 """The executive summary says what findings.json holds, and no more."""
 
+import dataclasses
 import json
 
 import pytest
 
+import icsat_helpers as ic
 from icsat_helpers import summary
 
 
@@ -98,10 +100,24 @@ def test_the_first_screen_says_score_change_and_interval(example, written):
         metric("mean", "internal.quality", 3.0),
         metric("icc1", "internal", 0.1),
     ]
-    lines = summary.headline(example, written("2026Q3", metrics=shown)).text.splitlines()
+    page = summary.headline(example, written("2026Q3", metrics=shown))
+    lines = page.text.splitlines()
     assert lines[0] == "Example Group, 2026Q3 | now (95% interval) | change since 2026Q2 | people"
-    assert lines[1].startswith("Internal satisfaction | 3.49 (3.42 to 3.57) | −0.04 (−0.12 to +0.04) | 710")
+    levels = ic.health.level(example, "internal").set_index("t")["value"]
+    trend = f"{levels.iloc[0]:.2f} in 2023Q4, {levels.iloc[-1]:.2f} in 2026Q3"
+    assert lines[1].startswith(f"Internal satisfaction ({trend}) | 3.49 (3.42 to 3.57) | −0.04 (−0.12 to +0.04) | 710")
     assert [line.split(" | ")[1] for line in lines[2:]] == ["52%", "65% (62 to 68)"]
+    assert page.html.count("<img alt='") == 3 and f"alt='{trend}'" in page.html
+
+
+def test_a_line_over_time_has_every_period_that_may_be_shown(example):
+    rates = ic.health.history(example, "response_rate", "internal").set_index("t")["value"]
+    assert rates[example.t] == ic.health.response_rate(example, ic.health.invited(example))
+    assert len(rates) == len(ic.health.history(example, "mean", "internal")) and rates.notna().all()
+    settings = dataclasses.replace(example.settings, minimum_group=100_000)
+    few = dataclasses.replace(example, settings=settings, derived={})
+    for name in ("mean", "favourable_share", "response_rate"):
+        assert ic.health.history(few, name, "internal")["value"].isna().all()
 
 
 def test_a_change_that_rounds_to_nothing_has_no_sign():
