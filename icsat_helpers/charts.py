@@ -41,7 +41,7 @@ TONE = {
     "not_estimable": SOFT,
 }
 BINS = 20  # dots at most
-WIDTH = 7.2  # inches, of all but the widest
+WIDTH = 6.2  # inches, of all but the widest
 _DPI = 200  # of what is drawn as dots
 _UNSIGNED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 TYPEFACES = (
