@@ -31,10 +31,12 @@ from icsat_helpers.plans import SUMMARY, Request
 from icsat_helpers.project import ROOT
 
 RATED = """
-import resource, time
+import time
 begun = time.perf_counter()
 {work}
-print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, rows)
+took = time.perf_counter() - begun
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(took, peak / 2**20, rows)  # not ru_maxrss, which counts what this process was before it ran Python
 """
 OURS = """
 import icsat_helpers as ic
