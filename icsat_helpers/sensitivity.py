@@ -56,15 +56,13 @@ def left_out(main: Estimate) -> Row:
 
 
 def wild_bootstrap(design: Design) -> Row:
-    """Wild cluster bootstrap of a slope, the null imposed; p only."""
-    known, _ = moments(design.frame, design.outcome, [design.exposure], fixed_effects=design.fixed_effects)
-    return Row(
-        message("plain slope, wild cluster bootstrap"),
-        design.fit().estimate.value,
-        None,
-        None,
-        wild_p(known, WILD_DRAWS),
-    )
+    """Wild cluster bootstrap of a plain slope, the null imposed; p only."""
+    known, _ = moments(
+        design.frame, design.outcome, [design.exposure], fixed_effects=design.fixed_effects, weights=design.weights,
+        cluster=design.cluster,
+    )  # fmt: skip
+    value, p = float(known.coefficients(known.net())[0, 0, 0]), wild_p(known, WILD_DRAWS)
+    return Row(message("plain slope, wild cluster bootstrap"), value, None, None, p)
 
 
 def rows(study: Study, panel: Panel, tested: Strongest) -> tuple[Row, ...]:

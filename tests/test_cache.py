@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -63,3 +64,29 @@ def test_a_study_s_fingerprint_is_of_all_it_is_read_from(tmp_path: Path, monkeyp
     assert len(set(prints)) == len(prints) - 1
     (folder / "study.toml").write_text(study_folder.TOML + '[database]\nurl_variable = "X"\n')
     assert now() == ""  # what it holds cannot be told without asking it
+
+
+def test_what_is_the_same_for_all_sites_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = study_folder.write(tmp_path / "study")
+    study = ic.load(folder, "2026Q1")
+    made = []
+
+    def make() -> pd.DataFrame:
+        made.append(pd.DataFrame({"row": ["a"], "cell": [len(made) > 0]}))
+        return made[-1]
+
+    def seen(site: str, key: str) -> pd.DataFrame:
+        there = dataclasses.replace(study, site=site, derived={})
+        place = tmp_path / "cache" / (site or "whole") / "study"
+        cache.hold(there, place, key)
+        monkeypatch.setenv(cache.VARIABLE, str(place))
+        return cache.across_sites(there, "hidden", make)
+
+    pd.testing.assert_frame_equal(seen("North", "key"), made[0])
+    pd.testing.assert_frame_equal(seen("South", "key"), made[0])
+    assert len(made) == 1
+    seen("South", "another key")  # the data has changed
+    assert len(made) == 2 and len([*(tmp_path / "cache").glob("*.arrow")]) == 1
+    seen("", "key")  # the whole has no sites beside it
+    seen("South", "")  # what it was made from is not known
+    assert len(made) == 4
