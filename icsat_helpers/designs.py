@@ -75,10 +75,11 @@ class Design:
             ways = [rows.assign(**{self._named: one[y]}) for rows, y in zip(ways, outcome, strict=True)]
         return pd.concat(ways, ignore_index=True)
 
-    def fit(self) -> Slope:
-        """Slope with its leave-one-unit-out covariance."""
+    def fit(self, split: int | None = None) -> Slope:
+        """Slope with its leave-one-unit-out covariance, averaged over all splits or of one."""
+        frame = self.frame if split is None or not self.instrumented else self.frame[self.frame["split"] == split]
         return slope(
-            self.frame, self.outcome, self.exposure, fixed_effects=self.fixed_effects, weights=self.weights,
+            frame, self.outcome, self.exposure, fixed_effects=self.fixed_effects, weights=self.weights,
             cluster=self.cluster,
         )  # fmt: skip
 

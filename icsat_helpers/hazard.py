@@ -16,7 +16,7 @@ NEWTON_STEPS = 50
 WEAK_AGREEMENT = 0.1  # correlation of halves below which the own score cannot be freed of noise
 FEW_LEAVERS_OF_A_KIND = 5
 SMALLEST_SPREAD = 1e-9  # points; rounding alone leaves some 1e-16
-NEWTON_TOLERANCE = 1e-7  # largest change of a coefficient; their standard errors are some 1e-1
+NEWTON_TOLERANCE = 1e-6  # largest change of a coefficient; their standard errors are some 1e-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +175,16 @@ class _Stacked:
 
     def design(self, score: Array) -> Array:
         """Own score, its product with good performance, covariates: n x k."""
-        products = [] if self.good is None else [score * self.good]
-        return np.column_stack([score, *products, self.covariates])
+        own = 1 if self.good is None else 2
+        design = np.hstack([np.empty((len(score), own)), self.covariates])
+        self.put(design, score)
+        return design
+
+    def put(self, design: Array, score: Array) -> None:
+        """Put another score in the place of a design's own."""
+        design[:, 0] = score
+        if self.good is not None:
+            design[:, 1] = score * self.good
 
 
 def _jackknifed(data: _Stacked, clusters: int, calibrate: bool, dummies: int) -> tuple[Array, Array]:
@@ -194,10 +202,13 @@ def _jackknifed(data: _Stacked, clusters: int, calibrate: bool, dummies: int) ->
     informative = _informative(data, data.weight, dummies)
     full = cloglog(design, data.event, informative)
     information = np.array([_information(design[r], full, informative[r]) for r in rows])
-    left = np.empty((clusters, len(full)))
+    leavers = np.array([(data.covariates[r, -dummies:] * data.event[r, None]).sum(axis=0) for r in rows])
+    emptied = ((leavers > 0) & (leavers == leavers.sum(axis=0))).any(axis=1)
+    left, without = np.empty((clusters, len(full))), np.asfortranarray(design)
     for g in range(clusters):
-        weight = _informative(data, np.where(data.unit == g, 0.0, data.weight), dummies)
-        without = data.design(predicted(gram.sum(axis=0) - gram[g], cross.sum(axis=0) - cross[g]))
+        others = np.where(data.unit == g, 0.0, data.weight if emptied[g] else informative)
+        weight = _informative(data, others, dummies) if emptied[g] else others
+        data.put(without, predicted(gram.sum(axis=0) - gram[g], cross.sum(axis=0) - cross[g]))
         try:
             left[g] = cloglog(without, data.event, weight, full, information.sum(axis=0) - information[g])
         except NotEstimable:  # a unit so large that the others' answer is far off: with information of its own
@@ -251,10 +262,12 @@ def cloglog(
         level = np.log(-np.log1p(-np.average(event, weights=weight)))
         beta = np.linalg.lstsq(design, np.full(len(event), level), rcond=None)[0]
     solve = None if information is None else _inverse(information)
+    leave = np.flatnonzero(event)
+    leavers = design[leave]
     for _ in range(NEWTON_STEPS):
         rate = np.exp(np.clip(design @ beta, -30, 3))
-        p = np.maximum(-np.expm1(-rate), 1e-300)
-        score = design.T @ (weight * rate / p * (event - p))
+        slope = weight * rate  # rate / p x (event - p) is rate / p - rate for who leaves, - rate for who stays
+        score = leavers.T @ (slope[leave] / -np.expm1(-rate[leave])) - design.T @ slope
         inverse = _inverse(_information(design, beta, weight)) if solve is None else solve
         step = inverse @ score
         beta = beta + step

@@ -7,7 +7,6 @@ predictor at a time, for every draw at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import comb
 
@@ -151,10 +150,10 @@ def importance(
     if k > MOST:
         raise NotEstimable(say("{k} scales are more than the {most} that can be compared", k=k, most=MOST))
     w = rows[weights].to_numpy(dtype=float) if weights else np.ones(len(rows))
-    net = _absorb(pd.factorize(rows[block])[0], w) if block else np.asarray
+    blocks = _blocks(pd.factorize(rows[block])[0] if block else np.empty(0, dtype=np.int64), w)
     values = rows[[*predictors, outcome]].to_numpy(dtype=float)
-    effects = net(np.eye(rows["t"].nunique())[pd.factorize(rows["t"], sort=True)[0]])
-    design = np.hstack([effects, net(values)])
+    effects = np.eye(rows["t"].nunique())[pd.factorize(rows["t"], sort=True)[0]]
+    design = _net(np.hstack([effects, values]), blocks, w)
     size = np.bincount(code)
     each = _each_cluster(design, w, size)
     whole, floor = each.sum(axis=0), COLLINEAR * float(w.sum())
@@ -166,9 +165,8 @@ def importance(
     rng = np.random.default_rng(20260930)
     counts = rng.multinomial(g, np.full(g, 1 / g), size=draws).astype(float)
     drawn = shapley(_partialled(np.tensordot(counts, each, axes=1), k, floor))
-    even = _even(design, k, w)
-    chance = [_permuted(even, design, w, size, net, rng) for _ in range(draws)]
-    cross, own = np.array([c[0] for c in chance]), np.array([c[1] for c in chance])
+    others = np.array([rng.permutation(g) for _ in range(draws)])
+    cross, own = _permuted(_even(design, k, w), design, w, size, blocks, others)
     null = np.empty((draws, k))
     for j in range(k):
         gram, at = np.repeat(whole[None], draws, axis=0), effects.shape[1] + j
@@ -184,11 +182,16 @@ def importance(
     )  # fmt: skip
 
 
-def _absorb(place: npt.NDArray[np.int64], weight: Array) -> Callable[[Array], Array]:
-    """Make what takes each block's weighted mean from the columns of an array."""
-    rows = np.arange(len(place))
-    mean = sparse.csr_matrix((weight / np.bincount(place, weight)[place], (place, rows)))
-    return lambda values: values - (mean @ values)[place]
+def _blocks(place: npt.NDArray[np.int64], weight: Array) -> sparse.csr_matrix:
+    """An orthonormal row for each block, for values times the root of their weight; no row without blocks."""
+    share = weight[: len(place)] / np.bincount(place, weight[: len(place)])[place]
+    return sparse.csr_matrix((np.sqrt(share), (place, np.arange(len(place)))), (place.max(initial=-1) + 1, len(weight)))
+
+
+def _net(values: Array, blocks: sparse.csr_matrix, weight: Array) -> Array:
+    """Take each block's weighted mean from the columns of an array."""
+    root = np.sqrt(weight)[:, None]
+    return values - blocks.T @ (blocks @ (values * root)) / root
 
 
 def _each_cluster(design: Array, weight: Array, size: npt.NDArray[np.int64]) -> Array:
@@ -217,17 +220,26 @@ def _permuted(
     design: Array,
     weight: Array,
     size: npt.NDArray[np.int64],
-    net: Callable[[Array], Array],
-    rng: np.random.Generator,
+    blocks: sparse.csr_matrix,
+    others: npt.NDArray[np.int64],
 ) -> tuple[Array, Array]:
-    """Cross products of each predictor with the design (k x m) and with itself (k), once it is another cluster's."""
-    other = rng.permutation(len(size))
+    """Cross products of each predictor with the design (B x k x m) and with itself (B x k), once it is another's.
+
+    `others` (B x G) names whose values each cluster takes. The design is net of the blocks, so that only the
+    products with itself need their means taken from what is given.
+    """
+    draws, k = len(others), even.shape[1]
     start = np.cumsum(size) - size
     place = np.arange(len(design)) - np.repeat(start, size)
-    given = even[np.repeat(start[other], size) + place % np.repeat(size[other], size)]
-    given = net(given / np.sqrt(weight)[:, None])
-    weighted = given * weight[:, None]
-    return weighted.T @ design, np.sum(weighted * given, axis=0)
+    weighted = (design * np.sqrt(weight)[:, None]).T
+    cross, own = np.empty((draws, design.shape[1], k)), np.empty((draws, k))
+    for part in np.array_split(np.arange(draws), max(1, draws * even.size // AT_ONCE)):
+        other = np.repeat(others[part].T, size, axis=0)
+        given = even[start[other] + place[:, None] % size[other]]
+        flat = given.reshape(len(design), -1)
+        cross[part] = (weighted @ flat).reshape(-1, len(part), k).transpose(1, 0, 2)
+        own[part] = (np.square(flat).sum(axis=0) - np.square(blocks @ flat).sum(axis=0)).reshape(len(part), k)
+    return cross.transpose(0, 2, 1), own
 
 
 def _correlation(gram: Array) -> Array:
