@@ -42,6 +42,7 @@ TONE = {
 }
 BINS = 20  # dots at most
 WIDTH = 6.2  # inches, of all but the widest
+_MARGIN = 0.1  # inches, around what is drawn
 _DPI = 200  # of what is drawn as dots
 _UNSIGNED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 TYPEFACES = (
@@ -66,10 +67,13 @@ class Chart:
     def svg(self) -> str:
         """SVG text, the same bytes for the same data."""
         import matplotlib as mpl
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+        # Laid out and cut to what is drawn here, not by savefig, which would draw everything once more for it.
+        ConstrainedLayoutEngine().execute(self.figure)
         with mpl.rc_context({"svg.hashsalt": "icsat", "svg.fonttype": "none"}):  # text stays text
-            out = io.StringIO()
-            self.figure.savefig(out, format="svg", metadata=_UNSIGNED, bbox_inches="tight", dpi=_DPI)
+            out, drawn = io.StringIO(), self.figure.get_tightbbox().padded(_MARGIN)
+            self.figure.savefig(out, format="svg", metadata=_UNSIGNED, bbox_inches=drawn, dpi=_DPI)
         return slim(re.sub("'?DejaVu Sans'?", TYPEFACES, out.getvalue()))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -100,7 +104,7 @@ def _axes(width: float = WIDTH, height: float = 4.2) -> tuple[Figure, Axes]:
         "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True, "xtick.bottom": False, "ytick.left": False,
     }  # fmt: skip
     with rc_context(style):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=_DPI)
         axes = figure.subplots()
     if spoken() != "en":
         for axis in (axes.xaxis, axes.yaxis):
@@ -389,8 +393,10 @@ def heatmap(
     axes.set(ylim=(rows + 2, 0), xlim=(0, columns + 2), xlabel=values.columns.name, ylabel=values.index.name)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    figure.colorbar(drawn, ax=axes, shrink=0.4, aspect=30, pad=0.01, extend="both", label=say("×: hidden, blank: none"),
-                    format=None if spoken() == "en" else _ticks())  # fmt: skip
+    figure.colorbar(
+        drawn, ax=axes, use_gridspec=False, shrink=0.4, aspect=30, pad=0.01, extend="both",
+        label=say("×: hidden, blank: none"), format=None if spoken() == "en" else _ticks(),
+    )  # fmt: skip
     named = [say(cell, row=row, column=column, value=places(value, 1)) for (row, column), value in shown.items()]
     most = min(extremes, len(named) // 2)
     told = [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from icsat_helpers.adoption import rollouts, shortfall
 from icsat_helpers.associates import associates_panel
+from icsat_helpers.cache import noted
 from icsat_helpers.panel import FEWEST_UNITS, unit_panel
 from icsat_helpers.project import ROOT
 from icsat_helpers.scores import person_scores, unit_scores
@@ -143,7 +144,9 @@ def of_customers(claim: Hypothesis) -> Hypothesis:
 
 def questions(study: Study) -> list[Question]:
     """Which of the claims H1 to H7 this study can answer; known from the tables alone, before any p."""
-    return list(study.once(("questions", spoken()), lambda: _questions(study)))
+    name = f"questions-{spoken()}"
+    rows = study.once(name, lambda: noted(study, name, lambda: [asdict(each) for each in _questions(study)]))
+    return [Question(**row) for row in rows]
 
 
 def _questions(study: Study) -> list[Question]:

@@ -12,6 +12,7 @@ import study_folder
 
 import icsat_helpers as ic
 from icsat_helpers import cache, fingerprints
+from icsat_helpers.study import ASKED, TABLES
 
 
 def test_what_is_held_is_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,4 +90,26 @@ def test_what_is_the_same_for_all_sites_is_made_once(tmp_path: Path, monkeypatch
     assert len(made) == 2 and len([*(tmp_path / "cache").glob("*.arrow")]) == 1
     seen("", "key")  # the whole has no sites beside it
     seen("South", "")  # what it was made from is not known
+    assert len(made) == 4
+
+
+def test_what_all_tables_say_is_made_once_and_depends_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = study_folder.write(tmp_path / "study")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "held"))
+    made = []
+
+    def seen(key: str) -> list[ic.claims.Question]:
+        cache.hold(ic.load(folder, "2026Q1"), tmp_path / "held", key)
+        there = ic.load(folder, "2026Q1")  # as the next kernel does
+        ASKED.clear()
+        return ic.claims.questions(there)
+
+    first = ic.claims.questions(ic.load(folder, "2026Q1"))
+    monkeypatch.setattr(ic.claims, "_questions", lambda study: made.append(study.period) or first)
+    assert seen("key") == seen("key") == first
+    assert made == ["2026Q1"] and {*TABLES} == ASKED
+    seen("another key")  # the data has changed
+    with ic.words.speaking("fr"):
+        seen("another key")
+    seen("")  # what it was made from is not known
     assert len(made) == 4
