@@ -109,6 +109,7 @@ def _serve(control: socket.socket, home: str) -> dict[str, Any] | None:
     children: set[int] = set()
     gc.collect()
     gc.freeze()  # what is imported stays shared between the kernels
+    gc.enable()
     with contextlib.suppress(OSError):  # the runner may be gone already
         control.sendall(b"ready\n")
         for line in control.makefile("r", encoding="ascii"):
@@ -152,6 +153,7 @@ def _be_kernel(order: Mapping[str, Any], imported: Mapping[str, str]) -> None:
 
 def main(fd: str, home: str, *modules: str) -> None:
     """Import, then serve; a child returns here to be a kernel, and so ends as any interpreter does."""
+    gc.disable()  # nothing that is imported is garbage
     before = dict(os.environ)
     importlib.import_module("ipykernel.kernelapp")
     importlib.import_module("ipykernel.debugger")  # as each kernel does when it starts; it sets some of the environment

