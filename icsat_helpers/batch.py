@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib
 import io
 import json
 import subprocess
@@ -135,6 +136,7 @@ class _UnderWay:
         self.plan, self.code = plan, 0
         self.place = f"{plan.identity['site']}: " if plan.request.by_site or len(plan.request.sites) > 1 else ""
         self._steps = _steps(plan, study, lambda line, *steps: tell(self.place + line, *steps))
+        self._press: subprocess.Popen[bytes] | None = None
         self._left: set[str] = set()
         self._made: dict[str, Record] = {}
         next(self._steps)
@@ -145,10 +147,18 @@ class _UnderWay:
             tasks = self._steps.send(made)
         except StopIteration as end:
             self.code = end.value
+            if self._press:  # nothing was to be drawn
+                self._press.kill()
+                self._press.communicate()
             return {}
         if tasks is None:
-            request = self.plan.request
-            return {here.call(paper.make, self.plan.folder / "index.html", request.timeout): (self, None)}
+            document, timeout = self.plan.folder / "index.html", self.plan.request.timeout
+            press, self._press = self._press, None
+            return {here.call(paper.make, document, timeout, press): (self, None)}
+        if any(notebook.name == SUMMARY for notebook, _ in tasks):  # what comes after it imports meanwhile
+            here.call(importlib.import_module, "scipy.optimize")
+            with contextlib.suppress(OSError):
+                self._press = paper.begin()
         self._left, self._made = {notebook.name for notebook, _ in tasks}, {}
         return {here.submit(task[0], self.plan): (self, task) for task in tasks}
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from icsat_helpers.project import ROOT
 
@@ -31,23 +32,32 @@ class Paper:
     why: str = ""
 
 
-def make(document: Path, timeout: float) -> Paper:
+def begin() -> subprocess.Popen[bytes]:
+    """Start the process that draws one document; it begins to import before there is one, and ends if none comes."""
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-m", "icsat_helpers.paper"], cwd=ROOT, **pipes)
+
+
+def make(document: Path, timeout: float, begun: subprocess.Popen[bytes] | None = None) -> Paper:
     """Draw a document that `publish` made; what stops it is told in words that give nothing away."""
-    command = [sys.executable, "-m", "icsat_helpers.paper", str(document.resolve())]
     timeout = min(timeout, _LONGEST)
     try:
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return Paper(why=f"It was stopped after {timeout:g} seconds.")
+        process = begun or begin()
     except OSError as error:
         return Paper(why=f"Its process could not be started: {error.strerror}.")
-    if done.returncode == _NOT_INSTALLED:
+    with process:
+        try:
+            drawn, said = process.communicate(str(document.resolve()).encode(), timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return Paper(why=f"It was stopped after {timeout:g} seconds.")
+    if process.returncode == _NOT_INSTALLED:
         return Paper(why="WeasyPrint, or the Pango library that it needs, is not installed on this machine.")
-    if done.returncode or not done.stdout.startswith(b"%PDF-"):
-        last = re.match(r"[\w.]+", done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
-        kind = last[0].rpartition(".")[2] if last else f"exit code {done.returncode}"
+    if process.returncode or not drawn.startswith(b"%PDF-"):
+        last = re.match(r"[\w.]+", said.decode(errors="replace").strip().rpartition("\n")[2])
+        kind = last[0].rpartition(".")[2] if last else f"exit code {process.returncode}"
         return Paper(why=f"WeasyPrint stopped with {kind}.")
-    return Paper(done.stdout)
+    return Paper(drawn)
 
 
 def pdf(document: str) -> bytes:
@@ -76,15 +86,17 @@ def unfolded(document: str) -> str:
     return "".join(kept)
 
 
-def main(document: str) -> int:
-    """Write the PDF to standard output."""
+def main() -> int:
+    """Write the PDF of the document whose path standard input holds to standard output."""
     try:
         import weasyprint  # noqa: F401
     except (ImportError, OSError):  # OSError: the library is looked for as the module is imported
         return _NOT_INSTALLED
-    sys.stdout.buffer.write(pdf(Path(document).read_text(encoding="utf-8")))
+    document = sys.stdin.buffer.read().decode()
+    if document:
+        sys.stdout.buffer.write(pdf(Path(document).read_text(encoding="utf-8")))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

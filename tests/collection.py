@@ -96,6 +96,7 @@ def answer_at_once(patch: pytest.MonkeyPatch, log: Path, **tables: list[str] | N
 
 def draw_at_once(patch: pytest.MonkeyPatch) -> None:
     """Let documents be on paper without a process that draws them."""
+    patch.setattr(paper, "begin", lambda: None)
     patch.setattr(paper, "make", lambda *_: paper.Paper(b"%PDF-"))
 
 

@@ -55,7 +55,7 @@ LOOK_AROUND = (
     'print("where", "postgre" + "sql://me:pw@db/x", "/usr" + "/local/my/a.csv")\n'
     'warnings.warn("un" + "welcome")'
 )
-DRAW = paper.make  # the fixtures put something faster in its place
+DRAW, BEGIN = paper.make, paper.begin  # the fixtures put something faster in their place
 BREAK = (
     'secret = os.environ["ICSAT_TEST_SECRET"]\nraise KeyError(f"{secret} /srv/data/people.csv postgres://me:pw@db/x")'
 )
@@ -252,6 +252,7 @@ def test_without_pango_all_else_is_there_and_the_manifest_says_why(
 ) -> None:
     """It is tried again each time; where it succeeds later, nothing else is written again but the manifest."""
     monkeypatch.setattr(paper, "make", DRAW)
+    monkeypatch.setattr(paper, "begin", BEGIN)
     (tmp_path / "weasyprint.py").write_text(PANGO_IS_MISSING)
     (tmp_path / "out" / "2026Q2").mkdir(parents=True)
     (place(request_) / "index.pdf").write_bytes(b"of an earlier run")
