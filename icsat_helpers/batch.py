@@ -49,7 +49,7 @@ def run(request: Request) -> int:
     with contextlib.ExitStack() as stack:
         try:
             asked = plans.collect(request)
-            imported = {name for notebook in asked.notebooks for name in notebook.imports}
+            imported = [name for notebook in asked.notebooks for name in notebook.imports]
             here = workers.open_workers(request.scheduler, request.jobs, imported)
             stack.callback(here.close)
             study = plans.Source(request.study, request.period, here.start)

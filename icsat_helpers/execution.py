@@ -67,7 +67,7 @@ def execute(notebook: Notebook, plan: Plan, kernels: Kernels, wanted: Callable[[
     how, node, problem = "failed", None, None
     found: tuple[Any, ...] = ()
     try:
-        kernels.wait()
+        kernels.wait(notebook.imports)
         start = time.monotonic()
         manager = kernels.manager(
             start + timeout, {cache.VARIABLE: str(plan.held), words.VARIABLE: plan.language}, wanted

@@ -1,7 +1,9 @@
 """Kernels forked from one process that has imported what notebooks need: each is ready in tenths of a second.
 
-Linux only. The runner asks the server (``python -m icsat_helpers.forkserver``) for kernels over a socket; when the
-runner is gone, however it ended, the server kills them and ends, and when the server is gone the system kills them.
+Linux only. The runner asks the server (``python -m icsat_helpers.forkserver``) for kernels over a socket. The server
+imports what is asked for at once, and the rest while nobody asks, so that the first kernels need not wait for what only
+the last ones use. When the runner is gone, however it ended, the server kills them and ends, and when the server is
+gone the system kills them.
 """
 
 from __future__ import annotations
@@ -73,28 +75,22 @@ class Server:
             )  # fmt: skip
         self._answers = self._socket.makefile("r", encoding="ascii")
         self._lock = threading.Lock()
-        self._ready = False
 
-    def wait(self) -> None:
-        """Wait until everything is imported."""
-        with self._lock:
-            if not self._ready:
-                self._answer()
-                self._ready = True
+    def wait(self, modules: Sequence[str]) -> None:
+        """Wait until `modules` are imported."""
+        self._ask({"modules": list(modules)})
 
     def fork(self, command: Sequence[str], environment: Mapping[str, str], folder: str) -> Fork:
         """Return a new kernel, the leader of its own process group."""
-        self.wait()
         order = {"command": list(command), "environment": dict(environment), "folder": str(folder)}
-        with self._lock:
-            self._socket.sendall(json.dumps(order).encode() + b"\n")
-            return Fork(int(self._answer()))
+        return Fork(int(self._ask(order)))
 
-    def _answer(self) -> str:
-        answer = self._answers.readline()
-        if not answer:
-            raise RuntimeError("the process that kernels are forked from has ended; ICSAT_FORK=0 does without it")
-        return answer
+    def _ask(self, order: Mapping[str, Any]) -> str:
+        with self._lock, contextlib.suppress(OSError):  # nor is there an answer where nobody hears
+            self._socket.sendall(json.dumps(order).encode() + b"\n")
+            if answer := self._answers.readline():
+                return answer
+        raise RuntimeError("the process that kernels are forked from has ended; ICSAT_FORK=0 does without it")
 
     def close(self) -> None:
         """End it and every kernel."""
@@ -103,18 +99,27 @@ class Server:
         self._process.wait()
 
 
-def _serve(control: socket.socket, home: str) -> dict[str, Any] | None:
-    """Fork a kernel for each order; return the order in the kernel, and None in the server when the runner is gone."""
+def _serve(control: socket.socket, home: str, modules: Sequence[str]) -> dict[str, Any] | None:
+    """Import, and fork a kernel for each order; return the order in the kernel, None in the server at the end."""
     server = os.getpid()
     children: set[int] = set()
-    gc.collect()
-    gc.freeze()  # what is imported stays shared between the kernels
-    gc.enable()
-    with contextlib.suppress(OSError):  # the runner may be gone already
-        control.sendall(b"ready\n")
-        for line in control.makefile("r", encoding="ascii"):
+    left = list(modules)
+    with contextlib.suppress(OSError), control.makefile("rb") as orders:  # the runner may be gone already
+        while True:
+            while left and not select.select([control], [], [], 0)[0]:
+                _import(left.pop(0))
+            line = orders.readline()
+            if not line:
+                break
+            order = json.loads(line)
+            if "modules" in order:
+                for module in order["modules"]:
+                    _import(module)
+                control.sendall(b"imported\n")
+                continue
             while children and (ended := os.waitpid(-1, os.WNOHANG)[0]):
                 children.discard(ended)
+            gc.freeze()  # what is imported stays shared between the kernels
             child = os.fork()
             if not child:
                 os.setsid()
@@ -123,13 +128,21 @@ def _serve(control: socket.socket, home: str) -> dict[str, Any] | None:
                     os._exit(1)
                 control.sendall(b"%d\n" % os.getpid())
                 control.close()
-                return dict(json.loads(line))
+                return dict(order)
             children.add(child)
     for child in children:  # not waited for, so none of these numbers can be another process by now
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child, signal.SIGKILL)
     shutil.rmtree(home, ignore_errors=True)
     return None
+
+
+def _import(module: str) -> None:
+    """Import a module, or of `module:name` the name too, which some import only when it is asked for."""
+    with warnings.catch_warnings(), contextlib.suppress(Exception):  # whoever needs it will be told
+        warnings.simplefilter("ignore")  # a kernel starts with the filters of a fresh one
+        name, _, part = module.partition(":")
+        getattr(importlib.import_module(name), part or "__name__")
 
 
 def _be_kernel(order: Mapping[str, Any], imported: Mapping[str, str]) -> None:
@@ -139,6 +152,8 @@ def _be_kernel(order: Mapping[str, Any], imported: Mapping[str, str]) -> None:
     """
     from ipykernel.kernelapp import IPKernelApp
 
+    gc.enable()
+    del sys.path[0]  # the folder the server was started in; ipykernel's launcher does the same
     os.environ.clear()
     os.environ.update({**order["environment"], **imported}, JPY_PARENT_PID=str(os.getppid()))
     os.chdir(order["folder"])
@@ -152,20 +167,13 @@ def _be_kernel(order: Mapping[str, Any], imported: Mapping[str, str]) -> None:
 
 
 def main(fd: str, home: str, *modules: str) -> None:
-    """Import, then serve; a child returns here to be a kernel, and so ends as any interpreter does."""
+    """Import and serve; a child returns here to be a kernel, and so ends as any interpreter does."""
     gc.disable()  # nothing that is imported is garbage
     before = dict(os.environ)
     importlib.import_module("ipykernel.kernelapp")
     importlib.import_module("ipykernel.debugger")  # as each kernel does when it starts; it sets some of the environment
     imported = {name: value for name, value in os.environ.items() if before.get(name) != value}
-    with warnings.catch_warnings():  # a kernel starts with the filters of a fresh one
-        warnings.simplefilter("ignore")
-        for module in modules:
-            with contextlib.suppress(Exception):  # whoever needs it will be told
-                name, _, part = module.partition(":")
-                getattr(importlib.import_module(name), part or "__name__")
-    del sys.path[0]  # the folder it was started in; ipykernel's launcher does the same
-    order = _serve(socket.socket(fileno=int(fd)), home)
+    order = _serve(socket.socket(fileno=int(fd)), home, modules)
     if order is not None:
         _be_kernel(order, imported)
 

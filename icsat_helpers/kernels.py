@@ -29,7 +29,7 @@ _ENVIRONMENT = {
 }
 _LATE = (  # what notebooks need and libraries import only when it is first used
     "IPython.core.display_functions", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
-    "matplotlib.pyplot", "pyarrow.feather", "pyarrow.pandas_compat", "zmq.utils.garbage",
+    "matplotlib.pyplot", "pyarrow.feather", "pyarrow.pandas_compat", "statsmodels.formula.api", "zmq.utils.garbage",
 )  # fmt: skip
 
 _LOOK_SECONDS = 1.0
@@ -43,9 +43,9 @@ def forking() -> bool:
 
 
 def modules(imported: Iterable[str]) -> list[str]:
-    """Return what to import before a fork: what notebooks import, this package, and what both import late."""
-    own = {f"icsat_helpers.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py")}
-    return sorted({*imported, *own, *_LATE})
+    """Return what to import before a fork: this package, what it imports late, and what notebooks import."""
+    own = sorted(f"icsat_helpers.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py"))
+    return [*dict.fromkeys([*own, *_LATE, *imported])]
 
 
 class Kernels:
@@ -65,10 +65,10 @@ class Kernels:
         for late in _NEEDED:  # here, for imports by several threads at once can block each other
             importlib.import_module(late)
 
-    def wait(self) -> None:
+    def wait(self, imported: Iterable[str] = ()) -> None:
         """Wait until a kernel can start: what all share is imported once, on nobody's time."""
         if self.server:
-            self.server.wait()
+            self.server.wait(modules(imported))
 
     def manager(
         self, deadline: float, environment: Mapping[str, str], wanted: Callable[[], bool] = lambda: True

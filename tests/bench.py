@@ -126,7 +126,7 @@ def floor(output: Path) -> tuple[float, float]:
     cache.hold(source.load(), plan.held, "")
     start = time.perf_counter()
     ours = kernels.Kernels(ROOT, {name for notebook in plan.notebooks for name in notebook.imports})
-    ours.wait()
+    ours.wait({name for notebook in plan.notebooks for name in notebook.imports})
     importing, cells = time.perf_counter() - start, 0.0
     for notebook in sorted(plan.notebooks, key=lambda each: each.name == SUMMARY):
         manager = ours.manager(float("inf"), {cache.VARIABLE: str(plan.held)})
