@@ -67,10 +67,8 @@ class Chart:
     def svg(self) -> str:
         """SVG text, the same bytes for the same data."""
         import matplotlib as mpl
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-        # Laid out and cut to what is drawn here, not by savefig, which would draw everything once more for it.
-        ConstrainedLayoutEngine().execute(self.figure)
+        _lay_out(self.figure)
         with mpl.rc_context({"svg.hashsalt": "icsat", "svg.fonttype": "none"}):  # text stays text
             out, drawn = io.StringIO(), self.figure.get_tightbbox().padded(_MARGIN)
             self.figure.savefig(out, format="svg", metadata=_UNSIGNED, bbox_inches=drawn, dpi=_DPI)
@@ -110,6 +108,23 @@ def _axes(width: float = WIDTH, height: float = 4.2) -> tuple[Figure, Axes]:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(_ticks())
     return figure, axes
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give the axes the room that their words leave.
+
+    It looks at the words once where a layout engine looks twice, and `savefig` would once more: words are most of the
+    work of a chart.
+    """
+    if len(figure.axes) > 1:  # a scale of colours
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        ConstrainedLayoutEngine().execute(figure)
+        return
+    [axes], size, drawn = figure.axes, figure.get_size_inches(), figure.get_tightbbox()
+    inside = axes.get_position().get_points() * size
+    low, high = inside[0] - drawn.min + _MARGIN, size - (drawn.max - inside[1]) - _MARGIN
+    axes.set_position((*(low / size), *((high - low) / size)))
 
 
 def _ticks() -> Any:
