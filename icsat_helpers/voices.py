@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from icsat_helpers import charts
 from icsat_helpers.charts import Chart
-from icsat_helpers.disclosure import coarse, grain, publishable
+from icsat_helpers.disclosure import coarse, grain, publishable, suppressed
 from icsat_helpers.health import unit_names
 from icsat_helpers.inference import FEWEST_UNITS, Estimate, jackknife
 from icsat_helpers.listing import Page, listing, paragraphs, steps
@@ -94,19 +95,19 @@ def by_provider(study: Study, found: Themes) -> pd.DataFrame:
         show what the few said who commented in between.
     """
     frame, minimum, rows = found.comments, study.settings.minimum_group, []
-    for provider, part in frame.groupby("provider", sort=True):
-        if len(part) < SHOWN:
+    person = pd.factorize(frame["person"])[0]
+    for provider, place in frame.groupby("provider", sort=True).indices.items():
+        if len(place) < SHOWN:
             continue
-        person, raised = part["person"].to_numpy(), found.raised[part.index]
-        cells = pd.DataFrame({"theme": found.labels, "comments": raised.sum(axis=0), "share": raised.mean(axis=0)})
-        cells["people"] = [len(np.unique(person[flag])) for flag in raised.T]
-        cells["others"] = [len(np.unique(person[~flag])) for flag in raised.T]
-        cells = _shown(cells, minimum, ["share"])
-        step = grain(len(part), minimum - 1, 1.0)  # what is said of all periods changes by what a few add
-        share = coarse(cells["share"], cells["share"], cells["share"], step)[0].clip(0, 1)
-        cells = cells.assign(share=share, comments=_rounded(cells["comments"], minimum))
-        rows.append(cells[cells["shown"] == ""].assign(unit=provider))
-    both = pd.concat(rows) if rows else pd.DataFrame(columns=["unit", "theme", "comments", "share"])
+        raised, who = found.raised[place], person[place]
+        people, others = ([len(np.unique(who[flag])) for flag in side.T] for side in (raised, ~raised))
+        comments, share = raised.sum(axis=0), raised.mean(axis=0)
+        hidden = suppressed(pd.Series(_fewest(comments, people, others, minimum)), max(minimum, 2))
+        step = grain(len(place), minimum - 1, 1.0)  # what is said of all periods changes by what a few add
+        cells = zip(found.labels, _rounded(comments, minimum), coarse(share, share, share, step)[0].clip(0, 1), hidden,
+                    strict=True)  # fmt: skip
+        rows += [(provider, *cell) for *cell, hide in cells if not hide]
+    both = pd.DataFrame(rows, columns=["unit", "theme", "comments", "share"])
     both = both.assign(provider=unit_names(study, both["unit"]))
     return both.sort_values(["provider", "comments", "theme"], ascending=[True, False, True], ignore_index=True)[
         ["provider", "theme", "comments", "share"]
@@ -126,10 +127,16 @@ def _enough(one: np.ndarray, other: np.ndarray, person: np.ndarray, minimum: int
 
 def _shown(frame: pd.DataFrame, minimum: int, values: list[str]) -> pd.DataFrame:
     """Hide what rests on fewer than ten comments, or too few people on either side; one hidden row takes another."""
-    fewest = frame["people"].where(frame["others"] == 0, frame[["people", "others"]].min(axis=1))
-    fewest = fewest.where(frame["comments"] >= SHOWN, fewest.clip(1, max(minimum - 1, 1)))
+    fewest = _fewest(frame["comments"], frame["people"], frame["others"], minimum)
     hidden = publishable(frame.assign(people=fewest), "people", max(minimum, 2), ["comments", *values])
     return hidden.assign(people=frame["people"].where(hidden["shown"] == "")).drop(columns="others")
+
+
+def _fewest(comments: npt.ArrayLike, people: npt.ArrayLike, others: npt.ArrayLike, minimum: int) -> np.ndarray:
+    """People on the smaller side of a theme, where there are two; fewer than the minimum behind too few comments."""
+    n, rest = np.asarray(people), np.asarray(others)
+    fewest = np.where(rest == 0, n, np.minimum(n, rest))
+    return np.where(np.asarray(comments) >= SHOWN, fewest, fewest.clip(1, max(minimum - 1, 1)))
 
 
 def _bounds(name: str, estimate: Estimate | None) -> dict[str, float]:
