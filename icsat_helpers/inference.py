@@ -25,6 +25,7 @@ Column = str | tuple[str, str]
 """A column, or the columns of two halves."""
 
 SMALLEST_SHARE = 1e-14  # of a sum of squares; rounding alone leaves some 1e-16
+SOLVED = 1e-9  # of a right-hand side, by which a solution may be off
 WEAK_F = 4.0
 """Below it (near t(.975) squared) two halves cannot be told from unrelated ones.
 
@@ -141,8 +142,19 @@ class Moments:
 
     def _partialled(self, m: Array) -> Array:
         k = m.shape[-1] - 2 * self.regressors - 2
-        absorbed = np.linalg.pinv(m[:, :k, :k], rcond=1e-10, hermitian=True)
-        return m[:, k:, k:] - m[:, k:, :k] @ absorbed @ m[:, :k, k:]
+        absorbed, beside = m[:, :k, :k], m[:, :k, k:]
+        # Period dummies net of block means sum to nothing, so that what is added to all of them changes no solution.
+        level = np.trace(absorbed, axis1=1, axis2=2)[:, None, None] / k**2 if k > 1 else 0.0
+        try:
+            solved = np.linalg.solve(absorbed + level, beside)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                off = np.abs(absorbed @ solved - beside).max(axis=(1, 2)) / np.abs(beside).max(axis=(1, 2))
+        except np.linalg.LinAlgError:
+            solved, off = np.empty_like(beside), np.full(len(m), np.nan)
+        more = ~(off < SOLVED)  # of the dummies than one follow from the others
+        if more.any():
+            solved[more] = np.linalg.pinv(absorbed[more], rcond=1e-10, hermitian=True) @ beside[more]
+        return m[:, k:, k:] - m[:, k:, :k] @ solved
 
     def shared(self, net: Array, mixed: bool = True) -> Array:
         """Cross products of the regressors' halves, both ways: with each other's (`mixed`) or with their own."""

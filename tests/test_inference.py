@@ -224,3 +224,25 @@ def test_a_weak_second_regressor_weakens_the_first():
     beside = inference.slope(frame, "y", ("a", "b"), beside=[("c", "d")]).first_stage_f
     assert alone > 100
     assert beside < 10
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["some periods missing", "units that share no period"])
+def test_what_is_left_net_of_periods_needs_no_inverse(apart):
+    """Beside the generalised inverse, also where some draw has fewer periods or units that no period connects."""
+    rng = np.random.default_rng(11)
+    for _ in range(200):
+        periods, units = rng.integers(2, 10), rng.integers(3, 10)
+        products = []
+        for unit in range(units):
+            seen = np.flatnonzero(rng.random(periods) < rng.choice([0.3, 0.6, 1.0]))
+            seen = seen[(seen < periods // 2) == (unit % 2 == 0)] if apart else seen
+            rows = np.hstack([np.eye(periods)[seen], rng.normal(size=(len(seen), 4))])
+            weight = rng.uniform(1, 3, len(seen))
+            rows = rows - weight @ rows / weight.sum() if len(seen) else rows
+            products.append((rows * weight[:, None]).T @ rows)
+        known = inference.Moments(np.array(products)[None], 1, 1.0)
+        counts = np.vstack([1 - np.eye(units), rng.multinomial(units, np.full(units, 1 / units), 20)]).astype(float)
+        m = np.einsum("dg,gij->dij", counts, known.products[0])
+        absorbed = np.linalg.pinv(m[:, :periods, :periods], rcond=1e-10, hermitian=True)
+        net = m[:, periods:, periods:] - m[:, periods:, :periods] @ absorbed @ m[:, :periods, periods:]
+        assert known.net(counts)[0] == pytest.approx(net, abs=1e-12 * np.abs(m).max())
