@@ -205,7 +205,7 @@ def event_study(effect: Effect, minimum: int, frequency: str) -> Chart:
     x_label = say("{periods} since the start (0 is the first with it)", periods=upper(periods))
     axes.set(xlabel=x_label, ylabel=say("Points"))
     axes.set_xticks(shown[:: 1 + len(shown) // 10])
-    axes.set_title(upper(effect.name).replace("$", r"\$"), loc="left", fontsize=10)
+    axes.set_title(upper(effect.name).replace("$", r"\$"), loc="left", fontsize=10, y=1.0)
     before, after = ([v.value for e, v in points if (e >= 0) == side] for side in (False, True))
     said = [
         say("{programme}: {n} units that started against others, in {periods} since then.",
