@@ -212,13 +212,17 @@ def staying(groups: dict[str, Incidence], frequency: str, by_choice: bool) -> Ch
     return Chart(figure, alt, listing(rows, (say("group"), periods, stayed, *say_each("from", "to"))))
 
 
-def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, title: str) -> Chart:
+def shares(
+    frame: pd.DataFrame, label: str, share: str, low: str, high: str, title: str, said: Sequence[Statements] = ()
+) -> Chart:
     """Shares with intervals, one line a row, sorted; rows without a value are named as hidden.
 
     Parameters
     ----------
     frame : DataFrame
         As `icsat_helpers.disclosure.publishable` gives it; `share`, `low` and `high` between 0 and 1.
+    said : sequence of Statements
+        What the shares say of groups of people, for the release audit.
     """
     rows = frame.sort_values(share, na_position="first", ignore_index=True)
     seen = rows[rows[share].notna()]
@@ -244,7 +248,7 @@ def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, tit
     table = [
         (row[label], *(round(100 * row[column], 1) for column in (share, low, high))) for _, row in seen.iterrows()
     ]
-    return Chart(figure, alt, listing(reversed(table), (say("unit"), title, *say_each("from", "to"))))
+    return Chart(figure, alt, listing(reversed(table), (say("unit"), title, *say_each("from", "to"))), tuple(said))
 
 
 def dots(frame: pd.DataFrame, title: str, alt: str) -> Chart:

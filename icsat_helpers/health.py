@@ -9,11 +9,12 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from icsat_helpers.disclosure import coarse, grain, grains, publishable, suppressed
+from icsat_helpers.disclosure import blurred, coarse, grain, grains, publishable, suppressed
 from icsat_helpers.evidence import Metric, Metrics
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
 from icsat_helpers.periods import period_end
+from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import TABLE_OF, favourable_answers, favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.study import Study
 from icsat_helpers.words import fixed, message, say, say_each
@@ -101,22 +102,32 @@ def _favourable(study: Study, measure: str) -> pd.DataFrame:
     return frame.assign(share=share, low=np.clip(low, 0, 1), high=np.clip(high, 0, 1))
 
 
-def response(study: Study, by: str = "unit") -> pd.DataFrame:
-    """Response rate with a Wilson interval by a column of `invited`, rounded so that no few of a group can be told.
+def response(study: Study) -> pd.DataFrame:
+    """Response rate of each unit with a Wilson interval, rounded so that no few of it can be told, or hidden.
 
     Returns
     -------
     DataFrame
-        `by`, name (of units), n (asked), answered, share, low, high.
+        unit, name, n (asked), answered, share, low, high, step (to which share is rounded), shown.
     """
-    rows = invited(study)
-    frame = rows.groupby(by)["answered"].agg(n="size", share="mean").reset_index()
-    step = np.array([grain(n, study.settings.minimum_group - 1, 1.0) for n in frame["n"]])
-    share = coarse(frame["share"], frame["share"], frame["share"], step)[0].clip(0, 1)
+    frame, minimum = _asked(study, study.t), study.settings.minimum_group
+    step = np.array([grain(n, minimum - 1, 1.0) for n in frame["n"]])
+    rate = frame["answered"] / frame["n"]
+    share = coarse(rate, rate, rate, step)[0].clip(0, 1)
     low, high = proportion_confint(share * frame["n"], frame["n"], method="wilson")
     ends = {"low": np.minimum(low, share), "high": np.maximum(high, share)}
-    frame = frame.assign(answered=(share * frame["n"]).round(), share=share, **ends)
-    return frame.assign(name=unit_names(study, frame[by]) if by == "unit" else frame[by])
+    frame = frame.assign(answered=(share * frame["n"]).round(), share=share, step=step, **ends)
+    frame = publishable(frame, "n", minimum, ["answered", "share", "low", "high"], hidden=frame["hidden"])
+    return frame.assign(name=unit_names(study, frame["unit"])).drop(columns=["site", "hidden"])
+
+
+def _asked(study: Study, t: int) -> pd.DataFrame:
+    """People asked in each unit, how many answered, and whether that is hidden, in a report of all or of a site."""
+    units = invited(study, t).groupby("unit")["answered"].agg(n="size", answered="sum").reset_index()
+    sites = study.table("units").reindex(columns=["unit_id", "site"]).set_index("unit_id")["site"]
+    units["site"] = units["unit"].map(sites).astype(object).fillna("")
+    hidden = units.groupby("site")["n"].transform(suppressed, study.settings.minimum_group)
+    return units.assign(hidden=hidden.astype(bool))
 
 
 def unit_names(study: Study, units: pd.Series) -> pd.Series:
@@ -214,10 +225,49 @@ def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
     return listing(found, say_each("known of a person", "odds ratio of answering", "from", "to"))
 
 
-def response_rate(study: Study, rows: pd.DataFrame) -> float:
-    """Share of the people `invited` who answered, to the step that may be shown."""
-    rate, step = rows["answered"].mean(), rounding(study, "response_rate", "internal").get(study.t, 0.0)
-    return float(np.clip(coarse(rate, rate, rate, step)[0], 0, 1))
+def response_rates(study: Study) -> pd.DataFrame:
+    """Share of the people at work who answered, by period, to the step that may be shown; hidden units are `blurred`.
+
+    Returns
+    -------
+    DataFrame
+        t, n (asked), value, low, high (Wilson), half (by how much the value may be off); no row where n is too small.
+    """
+    return study.once("response rates", lambda: _response_rates(study))
+
+
+def _response_rates(study: Study) -> pd.DataFrame:
+    minimum, steps, found = study.settings.minimum_group, rounding(study, "response_rate", "internal"), []
+    for t in _answered(study):
+        units = _asked(study, t)
+        n = int(units["n"].sum())
+        if n >= minimum:
+            parts = units[units["hidden"]].groupby("site")[["n", "answered"]].sum()
+            told = [(people, *blurred(yes / people, people, minimum)) for people, yes in parts.itertuples(index=False)]
+            answered = units.loc[~units["hidden"], "answered"].sum() + sum(people * share for people, share, _ in told)
+            step = steps.get(t, 0.0)
+            rate = coarse(answered / n, answered / n, answered / n, step)[0].clip(0, 1)
+            found.append((t, n, float(rate), sum(people * half for people, _, half in told) / n + step / 2))
+    frame = pd.DataFrame(found, columns=["t", "n", "value", "half"])
+    low, high = proportion_confint(frame["value"] * frame["n"], frame["n"], method="wilson")
+    return frame.assign(low=low, high=high)
+
+
+def response_said(study: Study) -> tuple[Statements, ...]:
+    """What the response rates of the reported period say of units and of all, in thousandths, for the release audit."""
+    rates = response_rates(study).set_index("t")
+    if study.t not in rates.index:
+        return ()
+    rate, units, place = rates.loc[study.t], response(study), f"{study.period}: who answered in "
+    whole = place + (f"site {study.site}" if study.site else "all")
+    units["group"] = place + "unit " + units["unit"].astype(str)
+    groups: dict[str, tuple[int | None, float | None, int]] = {whole: (int(rate["n"]), 1000 * rate["value"], 1)}
+    groups |= dict.fromkeys(units.loc[units["shown"] != "", "group"], (None, None, 1))
+    said = [Statements(0, 1000, groups, ((whole, tuple(units["group"])),), half=1000 * rate["half"] + ROUNDING)]
+    for step, rows in units[units["shown"] == ""].groupby("step"):
+        groups = {row.group: (int(row.n), 1000 * row.share, 1) for row in rows.itertuples()}
+        said.append(Statements(0, 1000, groups, half=500 * step + ROUNDING))
+    return tuple(said)
 
 
 def _answered(study: Study) -> list[int]:
@@ -239,29 +289,21 @@ def history(study: Study, name: str, measure: str) -> pd.DataFrame:
     DataFrame
         t, value, low, high; no row, or missing, where too few people stand behind it.
     """
-    minimum = study.settings.minimum_group
+    if name == "response_rate":
+        return response_rates(study)[["t", "value", "low", "high"]]
     if name == "mean":
         return level(study, measure)[["t", "value", "low", "high"]]
-    if name == "favourable_share":
-        frame = favourable(study, measure).rename(columns={"share": "value"})
-        return frame.loc[frame["people"] >= minimum, ["t", "value", "low", "high"]]
-    periods = _answered(study)
-    people = [invited(study, t)["answered"] for t in periods]
-    step = rounding(study, name, measure).reindex(periods, fill_value=0.0)
-    rate = np.array([answers.mean() if len(answers) >= minimum else np.nan for answers in people])
-    rate = coarse(rate, rate, rate, step)[0].clip(0, 1)
-    low, high = proportion_confint(rate * [*map(len, people)], [*map(len, people)], method="wilson")
-    return pd.DataFrame({"t": periods, "value": rate, "low": low, "high": high})
+    frame = favourable(study, measure).rename(columns={"share": "value"})
+    return frame.loc[frame["people"] >= study.settings.minimum_group, ["t", "value", "low", "high"]]
 
 
 def metrics(study: Study, notebook: str) -> Metrics:
     """Response rate, means and favourable shares of the reported period that describe enough people."""
-    found = []
-    rows = invited(study)
-    if len(rows) >= study.settings.minimum_group:
-        rate = response_rate(study, rows)
-        low, high = proportion_confint(rate * len(rows), len(rows), method="wilson")
-        found.append(Metric("response_rate", "internal", rate, low, high, len(rows), notebook))
+    rates = response_rates(study)
+    found = [
+        Metric("response_rate", "internal", row.value, row.low, row.high, row.n, notebook)
+        for row in rates[rates["t"] == study.t].itertuples()
+    ]
     for kind in ("internal", "morale", "external"):
         names = [kind, *(f"{kind}.{scale}" for scale in (scales(study, kind) if kind in TABLE_OF else ()))]
         for name in names:
@@ -287,15 +329,16 @@ def advice(study: Study, rows: pd.DataFrame) -> Page:
         )
     if len(rows) < study.settings.minimum_group:
         return paragraphs(say("Too few people were asked to say how many answered."))
-    rate, units = response_rate(study, rows), response(study)
-    low = int(((units["share"] < 0.5) & ~suppressed(units["n"], study.settings.minimum_group)).sum())
+    rate, units = response_rates(study).set_index("t").loc[study.t], response(study)
+    low = int((units["share"] < 0.5).sum())
     heard = (
         say("Enough people answered to read on.")
-        if rate >= 0.5
+        if rate["value"] >= 0.5
         else say("Fewer than half answered: read every page with care.")
     )
     quiet = say("In {low} of {units} units fewer than half did; ask there first next time.", low=low, units=len(units))
+    exact, about = message("{percent}% of {n} people answered."), message("About {percent}% of {n} people answered.")
     return paragraphs(
-        heard + " " + say("{percent}% of {n} people answered.", percent=fixed(100 * rate, 0), n=len(rows)),
+        heard + " " + say(about if rate["half"] > 0.005 else exact, percent=fixed(100 * rate["value"], 0), n=len(rows)),
         quiet if low else "",
     )
