@@ -266,7 +266,7 @@ def dots(frame: pd.DataFrame, title: str, alt: str) -> Chart:
     return Chart(figure, alt)
 
 
-def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
+def trend(frame: pd.DataFrame, labels: Sequence[str], title: str, said: Sequence[Statements] = ()) -> Chart:
     """A mean over periods with its interval. `frame`: t, value, low, high; a hidden period has no value."""
     figure, axes = _axes(height=3.2)
     x = frame["t"].to_numpy()
@@ -278,10 +278,10 @@ def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
     names = dict(zip(x, labels, strict=True))
     seen = frame.dropna(subset=["value"])
     gone = len(frame) - len(seen)
-    hidden = [say("One period is hidden: it describes too few people.")] if gone == 1 else []
-    hidden += [say("{n} periods are hidden: they describe too few people.", n=gone)] if gone > 1 else []
+    hidden = [say("One period is hidden to protect small groups.")] if gone == 1 else []
+    hidden += [say("{n} periods are hidden to protect small groups.", n=gone)] if gone > 1 else []
     if seen.empty:
-        return Chart(figure, " ".join([f"{title}.", *hidden]))
+        return Chart(figure, " ".join([f"{title}.", *hidden]), said=tuple(said))
     first, last = seen.iloc[0], seen.iloc[-1]
     value, low, high = (fixed(last[column], 2) for column in ("value", "low", "high"))
     numbers = {"title": title, "first": fixed(first["value"], 2), "start": names[first["t"]], "last": value,
@@ -294,7 +294,8 @@ def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
     else:
         text = say("{title}: {first} in {start}, {last} in {end}.", **numbers)
     table = [(names[row.t], row.value, row.low, row.high) for row in seen.itertuples()]
-    return Chart(figure, " ".join([text, *hidden]), listing(table, (say("period"), title, *say_each("from", "to"))))
+    behind = listing(table, (say("period"), title, *say_each("from", "to")))
+    return Chart(figure, " ".join([text, *hidden]), behind, tuple(said))
 
 
 def claims(findings: list[dict[str, Any]]) -> Chart:

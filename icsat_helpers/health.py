@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,21 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from icsat_helpers.cache import across_sites
+from icsat_helpers.clean import load
 from icsat_helpers.disclosure import blurred, coarse, grain, grains, publishable, suppressed
 from icsat_helpers.evidence import Metric, Metrics
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
+from icsat_helpers.margins import suppress_parts
 from icsat_helpers.periods import period_end
-from icsat_helpers.release import ROUNDING, Statements
+from icsat_helpers.release import ROUNDING, Statements, exposed
 from icsat_helpers.scores import TABLE_OF, favourable_answers, favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.study import Study
 from icsat_helpers.words import fixed, message, say, say_each
 
+Group = tuple[int | None, float | None, int]
+UNKNOWN: Group = (None, None, 1)
 TITLES = {
     "internal": message("Mean internal score"),
     "morale": message("Mean morale score"),
@@ -82,21 +88,86 @@ def _rounding(study: Study, name: str, measure: str) -> pd.Series:
         rows = pd.concat(asked).rename(columns={"person_id": "person"})
     elif measure.partition(".")[0] not in TABLE_OF:
         return pd.Series(dtype=float)
-    elif name == "favourable_share":
-        rows = favourable_answers(study, measure)
-        rows = rows[rows["answers"] > 0]
     else:
-        rows, width = person_scores(study, measure), settings.maximum - settings.minimum
+        rows, (low, high) = _answers(study, name, measure), _scale(study, name)
+        width = high - low
     return grains(rows[["t", "person"]], ["t"], settings.minimum_group, width)
 
 
+def _answers(study: Study, name: str, measure: str) -> pd.DataFrame:
+    """What associates answered that a metric is the mean of: t, unit, person, score, weight (answers)."""
+    if name == "mean":
+        return person_scores(study, measure).assign(weight=1)
+    rows = favourable_answers(study, measure)
+    rows = rows[rows["answers"] > 0]
+    return rows.assign(score=rows["yes"] / rows["answers"], weight=rows["answers"])
+
+
+def _scale(study: Study, name: str) -> tuple[float, float]:
+    return (study.settings.minimum, study.settings.maximum) if name == "mean" else (0.0, 1.0)
+
+
+def _site(study: Study, units: pd.Series) -> pd.Series:
+    """The site of each unit, a dash where it has none."""
+    sites = study.table("units").reindex(columns=["unit_id", "site"]).set_index("unit_id")["site"]
+    return units.map(sites).astype(object).fillna("–")
+
+
+def hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
+    """Sites whose metric is hidden, by period: with the whole and the other sites it would tell of a few.
+
+    The reader is taken to have the reports of all sites and of the whole. Where the whole alone tells of a few, for all
+    said nearly the same, it is hidden too: its site is "".
+
+    Returns
+    -------
+    DataFrame
+        t, site.
+    """
+    kind = f"sites-{name}-{measure}"
+    return study.once(kind, lambda: across_sites(study, kind, lambda: _hidden_sites(all_sites(study), name, measure)))
+
+
+def all_sites(study: Study) -> Study:
+    """The study of all sites."""
+    return study.once("whole", lambda: load(study.folder, study.period) if study.site else study)
+
+
+def _hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
+    rows, minimum = _answers(study, name, measure), study.settings.minimum_group
+    rows = rows.assign(part=_site(study, rows["unit"]))
+    people = rows.groupby(["t", "part"])["person"].nunique()
+    found = []
+    for t in people.index[people < minimum].unique("t"):
+        now, scale = rows[rows["t"] == t], _scale(study, name)
+        hidden = suppress_parts(now, minimum, scale)
+        found += [(int(t), site) for site in hidden.index[hidden]]
+        whole = _counted(now, np.average(now["score"], weights=now["weight"]))
+        said = Statements(*scale, {"": whole, **dict.fromkeys(hidden.index, UNKNOWN)}, (("", tuple(hidden.index)),))
+        if len(hidden) > 1 and hidden.all() and exposed([said.plain()], [], minimum):
+            found.append((int(t), ""))
+    return pd.DataFrame(found, columns=["t", "site"])
+
+
+def _gone(study: Study, name: str, measure: str) -> set[int]:
+    """Periods in which a metric is hidden for the sake of others."""
+    if measure.partition(".")[0] not in TABLE_OF:
+        return set()
+    found = hidden_sites(study, name, measure)
+    return {*found.loc[found["site"] == study.site, "t"]}
+
+
 def favourable(study: Study, measure: str) -> pd.DataFrame:
-    """Share of favourable answers by period, as `scores.favourable_share` gives it, to the step that may be shown."""
+    """Share of favourable answers by period, as `scores.favourable_share` gives it, to the step that may be shown.
+
+    No row where too few people stand behind it.
+    """
     return study.once((measure, "favourable"), lambda: _favourable(study, measure))
 
 
 def _favourable(study: Study, measure: str) -> pd.DataFrame:
-    frame = favourable_share(study, measure)
+    frame, gone = favourable_share(study, measure), _gone(study, "favourable_share", measure)
+    frame = frame[(frame["people"] >= study.settings.minimum_group) & ~frame["t"].isin(gone)]
     step = rounding(study, "favourable_share", measure).reindex(frame["t"], fill_value=0.0)
     share, low, high = coarse(frame["share"], frame["low"], frame["high"], step)
     return frame.assign(share=share, low=np.clip(low, 0, 1), high=np.clip(high, 0, 1))
@@ -124,8 +195,7 @@ def response(study: Study) -> pd.DataFrame:
 def _asked(study: Study, t: int) -> pd.DataFrame:
     """People asked in each unit, how many answered, and whether that is hidden, in a report of all or of a site."""
     units = invited(study, t).groupby("unit")["answered"].agg(n="size", answered="sum").reset_index()
-    sites = study.table("units").reindex(columns=["unit_id", "site"]).set_index("unit_id")["site"]
-    units["site"] = units["unit"].map(sites).astype(object).fillna("")
+    units["site"] = _site(study, units["unit"])
     hidden = units.groupby("site")["n"].transform(suppressed, study.settings.minimum_group)
     return units.assign(hidden=hidden.astype(bool))
 
@@ -187,7 +257,48 @@ def _level(study: Study, measure: str) -> pd.DataFrame:
     value, low, high = coarse(mean, mean - half, mean + half, step)
     frame = total.assign(value=value, low=low, high=high).reset_index()
     frame = frame[["t", "value", "low", "high", "n", "units"]]
-    return publishable(frame, "n", study.settings.minimum_group, ["value", "low", "high"], with_total=False)
+    hidden = (frame["n"] < study.settings.minimum_group) | frame["t"].isin(_gone(study, "mean", measure))
+    return publishable(frame, "n", study.settings.minimum_group, ["value", "low", "high"], hidden=hidden)
+
+
+def level_said(study: Study, kind: str) -> tuple[Statements, ...]:
+    """What means and favourable shares of associates' answers say of sites and of all, for the release audit.
+
+    Of the reported period; of `kind` itself of each period, for its course is shown.
+    """
+    measures = [kind, *(f"{kind}.{scale}" for scale in scales(study, kind))] if kind in TABLE_OF else []
+    return tuple(
+        said
+        for measure in measures
+        for name in ("mean", "favourable_share")
+        if len(_answers(study, name, measure))
+        for said in _level_said(study, name, measure, measure == kind)
+    )
+
+
+def _level_said(study: Study, name: str, measure: str, course: bool) -> Iterator[Statements]:
+    times, (low, high) = 1 if name == "mean" else 1000, _scale(study, name)
+    rows, steps = _answers(study, name, measure), rounding(study, name, measure)
+    rows = rows.assign(site=_site(study, rows["unit"]))
+    shown = history(study, name, measure).set_index("t")["value"].dropna()
+    hidden = {*hidden_sites(study, name, measure).itertuples(index=False, name=None)}
+    for t, now in rows.groupby("t"):
+        if not course and t != study.t:
+            continue
+        place = f"{study.label(t)}: {name} {measure}, "
+        me = place + (f"site {study.site}" if study.site else "all")
+        parts = {} if study.site else {f"{place}site {site}": site for site in now["site"].unique()}
+        groups = {me: _counted(now, times * shown[t]) if t in shown.index else UNKNOWN}
+        for group, site in parts.items():
+            groups[group] = UNKNOWN if (t, site) in hidden else _counted(now[now["site"] == site])
+        sums = ((me, tuple(parts)),) if parts else ()
+        yield Statements(times * low, times * high, groups, sums, half=times * steps.get(t, 0.0) / 2 + ROUNDING)
+
+
+def _counted(rows: pd.DataFrame, mean: float | None = None) -> Group:
+    """Answers, their mean where it is shown, and about how many of them one person has given."""
+    n = int(rows["weight"].sum())
+    return n, mean, max(1, n // rows["person"].nunique())
 
 
 def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
@@ -231,7 +342,8 @@ def response_rates(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        t, n (asked), value, low, high (Wilson), half (by how much the value may be off); no row where n is too small.
+        t, n (asked), value, half (by how much it may be off), low, high (Wilson, and as much wider); no row where n is
+        too small.
     """
     return study.once("response rates", lambda: _response_rates(study))
 
@@ -250,7 +362,7 @@ def _response_rates(study: Study) -> pd.DataFrame:
             found.append((t, n, float(rate), sum(people * half for people, _, half in told) / n + step / 2))
     frame = pd.DataFrame(found, columns=["t", "n", "value", "half"])
     low, high = proportion_confint(frame["value"] * frame["n"], frame["n"], method="wilson")
-    return frame.assign(low=low, high=high)
+    return frame.assign(low=(low - frame["half"]).clip(0, 1), high=(high + frame["half"]).clip(0, 1))
 
 
 def response_said(study: Study) -> tuple[Statements, ...]:
@@ -261,8 +373,8 @@ def response_said(study: Study) -> tuple[Statements, ...]:
     rate, units, place = rates.loc[study.t], response(study), f"{study.period}: who answered in "
     whole = place + (f"site {study.site}" if study.site else "all")
     units["group"] = place + "unit " + units["unit"].astype(str)
-    groups: dict[str, tuple[int | None, float | None, int]] = {whole: (int(rate["n"]), 1000 * rate["value"], 1)}
-    groups |= dict.fromkeys(units.loc[units["shown"] != "", "group"], (None, None, 1))
+    groups: dict[str, Group] = {whole: (int(rate["n"]), 1000 * rate["value"], 1)}
+    groups |= dict.fromkeys(units.loc[units["shown"] != "", "group"], UNKNOWN)
     said = [Statements(0, 1000, groups, ((whole, tuple(units["group"])),), half=1000 * rate["half"] + ROUNDING)]
     for step, rows in units[units["shown"] == ""].groupby("step"):
         groups = {row.group: (int(row.n), 1000 * row.share, 1) for row in rows.itertuples()}
@@ -293,8 +405,7 @@ def history(study: Study, name: str, measure: str) -> pd.DataFrame:
         return response_rates(study)[["t", "value", "low", "high"]]
     if name == "mean":
         return level(study, measure)[["t", "value", "low", "high"]]
-    frame = favourable(study, measure).rename(columns={"share": "value"})
-    return frame.loc[frame["people"] >= study.settings.minimum_group, ["t", "value", "low", "high"]]
+    return favourable(study, measure).rename(columns={"share": "value"})[["t", "value", "low", "high"]]
 
 
 def metrics(study: Study, notebook: str) -> Metrics:
@@ -313,7 +424,7 @@ def metrics(study: Study, notebook: str) -> Metrics:
                 found.append(Metric("mean", name, value, low, high, int(n) if np.isfinite(n) else None, notebook))
             if kind in TABLE_OF and study.has(TABLE_OF[kind]):
                 shares = favourable(study, name).set_index("t")
-                if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
+                if study.t in shares.index:
                     share, low, high, n = shares.loc[study.t, ["share", "low", "high", "people"]]
                     found.append(
                         Metric("favourable_share", name, float(share), float(low), float(high), int(n), notebook)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import icsat_helpers as ic
-from icsat_helpers import health
+from icsat_helpers import changes, health, progress
 from icsat_helpers.release import exposed
 
 
@@ -123,8 +123,8 @@ def asked(folder, units, site=""):
     return ic.load(folder, site=site)
 
 
-def audited(*studies):
-    return exposed([said.plain() for study in studies for said in health.response_said(study)], [], 5)
+def audited(*studies, what=health.response_said):
+    return exposed([said.plain() for study in studies for said in what(study)], [], 5)
 
 
 FULL = {"a": (3, 3, ""), "b": (6, 6, ""), "c": (21, 20, "")}
@@ -188,3 +188,62 @@ def test_sites_that_hide_less_than_the_whole_are_named(tmp_path, monkeypatch):
     every = [asked(tmp_path / "s", SITES, site=site) for site in ("", "north", "south")]
     monkeypatch.setattr(health, "blurred", lambda share, people, minimum: (share, 0.0))
     assert "2026Q3: who answered in unit a" in audited(*every)
+
+
+# ---------------------------------------------------------------- what the reports of sites tell beside that of all
+
+
+@pytest.fixture()
+def quiet_north(tmp_path):
+    """A study of three sites; in its first quarter three people answered in the north. All reports of the second."""
+    (tmp_path / "study.toml").write_text(
+        'contract = 1\n[study]\nname = "S"\n[items.fast]\ntable = "service_ratings"\nscale = "speed"\n'
+    )
+    (tmp_path / "units.csv").write_text("unit_id,site\na,north\nb,south\nc,east\n")
+    sizes = {("2026Q2", "a"): 3, ("2026Q2", "b"): 9, ("2026Q2", "c"): 12}
+    sizes |= {("2026Q3", unit): 14 for unit in "abc"}
+
+    def load(score=lambda i: 1 + i * i % 5):
+        rows = [f"{q},{unit},c,{unit}{i},{score(i)}" for (q, unit), n in sizes.items() for i in range(n)]
+        (tmp_path / "service_ratings.csv").write_text(
+            "period,customer_unit,provider_unit,person_id,fast\n" + "\n".join(rows) + "\n"
+        )
+        return [ic.load(tmp_path, site=site) for site in ("", "north", "south", "east")]
+
+    return load
+
+
+def levels_said(study):
+    return health.level_said(study, "internal")
+
+
+@pytest.mark.parametrize("name", ["mean", "favourable_share"])
+def test_a_site_too_small_does_not_follow_from_the_others(quiet_north, name):
+    every = quiet_north()
+    assert audited(*every, what=levels_said) == []
+    shown = [health.history(study, name, "internal").dropna(subset=["value"])["t"].tolist() for study in every]
+    t = every[0].t
+    assert shown == [[t - 1, t], [t], [t], [t - 1, t]]
+    assert [changes.since(study, name, "internal") is None for study in every] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("name", ["mean", "favourable_share"])
+def test_where_all_say_the_same_the_whole_would_tell_of_a_small_site(quiet_north, name):
+    every = quiet_north(lambda i: 5)
+    assert audited(*every, what=levels_said) == []
+    shown = [health.history(study, name, "internal").dropna(subset=["value"])["t"].tolist() for study in every]
+    assert shown == [[every[0].t]] * 4
+
+
+def test_what_a_site_does_not_show_no_other_page_of_it_says(quiet_north):
+    whole, _, south, east = map(progress.organisation, quiet_north())
+    assert "2026Q2" in whole.text and "2026Q2" in east.text and "2026Q2" not in south.text
+
+
+def test_the_audit_names_a_site_that_follows_from_the_others(quiet_north, monkeypatch):
+    def only_small(rows, minimum, _):
+        return rows.groupby("part")["person"].nunique() < minimum
+
+    monkeypatch.setattr(health, "suppress_parts", only_small)
+    named = {f"2026Q2: {name} {of}, site north" for name in ("mean", "favourable_share") for of in ("internal",)}
+    assert {*audited(*quiet_north(), what=levels_said)} == named
