@@ -279,12 +279,11 @@ def level_said(study: Study, kind: str) -> tuple[Statements, ...]:
 def _level_said(study: Study, name: str, measure: str, course: bool) -> Iterator[Statements]:
     times, (low, high) = 1 if name == "mean" else 1000, _scale(study, name)
     rows, steps = _answers(study, name, measure), rounding(study, name, measure)
+    rows = rows if course else rows[rows["t"] == study.t]
     rows = rows.assign(site=_site(study, rows["unit"]))
     shown = history(study, name, measure).set_index("t")["value"].dropna()
     hidden = {*hidden_sites(study, name, measure).itertuples(index=False, name=None)}
     for t, now in rows.groupby("t"):
-        if not course and t != study.t:
-            continue
         place = f"{study.label(t)}: {name} {measure}, "
         me = place + (f"site {study.site}" if study.site else "all")
         parts = {} if study.site else {f"{place}site {site}": site for site in now["site"].unique()}
