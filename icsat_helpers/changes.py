@@ -10,12 +10,11 @@ import pandas as pd
 from scipy import stats
 
 from icsat_helpers.clean import load
-from icsat_helpers.disclosure import coarse
 from icsat_helpers.evidence import CERTAINTY, percent_change
 from icsat_helpers.fingerprints import of_tables
-from icsat_helpers.health import invited, rounding
+from icsat_helpers.health import history, invited
 from icsat_helpers.inference import FEWEST_UNITS
-from icsat_helpers.scores import TABLE_OF, favourable_answers, person_scores, unit_scores
+from icsat_helpers.scores import favourable_answers, unit_scores
 from icsat_helpers.study import Study, StudyError
 from icsat_helpers.words import known, number, say, series
 
@@ -45,14 +44,12 @@ def since(study: Study, name: str, measure: str) -> Change | None:
     It is the difference of what the two reports show: each level to the step that may be shown.
     """
     periods = [study.t - 1, study.t]
-    rows, people = _sums(study, name, measure, periods)
-    enough = people is None or (people.reindex(periods, fill_value=0) >= study.settings.minimum_group).all()
-    if not enough or set(rows["t"]) != set(periods):
+    rows = _sums(study, name, measure, periods)
+    shown = history(study, name, measure).set_index("t")["value"].reindex(periods)
+    if shown.isna().any() or set(rows["t"]) != set(periods):
         return None
     total = rows.groupby("t")[["top", "bottom"]].sum()
     ratio = total["top"] / total["bottom"]
-    step = rounding(study, name, measure).reindex(ratio.index, fill_value=0.0)
-    shown = pd.Series(coarse(ratio, ratio, ratio, step)[0], ratio.index)
     value = float(shown[study.t] - shown[study.t - 1])
     pull = (rows["top"] - rows["bottom"] * rows["t"].map(ratio)) / rows["t"].map(total["bottom"])
     each = (pull * np.where(rows["t"] == study.t, 1, -1)).groupby(rows["unit"]).sum()
@@ -63,23 +60,19 @@ def since(study: Study, name: str, measure: str) -> Change | None:
     return Change(value, value - half, value + half)
 
 
-def _sums(study: Study, name: str, measure: str, periods: list[int]) -> tuple[pd.DataFrame, pd.Series | None]:
-    """Per unit and period what a metric divides (top, bottom), and the people behind each period if known."""
+def _sums(study: Study, name: str, measure: str, periods: list[int]) -> pd.DataFrame:
+    """Per unit and period what a metric divides (top, bottom)."""
     if name == "response_rate":
         asked = pd.concat([invited(study, t).assign(t=t) for t in periods])
-        rows = asked.groupby(["unit", "t"])["answered"].agg(top="sum", bottom="size").reset_index()
-        return rows, asked.groupby("t").size()
-    people = person_scores(study, measure).groupby("t")["person"].nunique() if measure in TABLE_OF else None
+        return asked.groupby(["unit", "t"])["answered"].agg(top="sum", bottom="size").reset_index()
     if name == "favourable_share":
         rows = favourable_answers(study, measure).groupby(["unit", "t"])[["yes", "answers"]].sum().reset_index()
         rows = rows.rename(columns={"yes": "top", "answers": "bottom"})
     else:
         rows = unit_scores(study, measure)
-        people = None if rows["given"].any() else people
         weight = rows["n"].where(~rows["given"], 1.0).fillna(1.0)
-        people = rows.groupby("t")["n"].sum() if people is None and rows["n"].notna().all() else people
         rows = rows.assign(top=weight * rows["value"], bottom=weight)
-    return rows.loc[rows["t"].isin(periods) & (rows["bottom"] > 0), ["unit", "t", "top", "bottom"]], people
+    return rows.loc[rows["t"].isin(periods) & (rows["bottom"] > 0), ["unit", "t", "top", "bottom"]]
 
 
 # ---------------------------------------------------------------- why a finding is another one

@@ -232,13 +232,17 @@ def staying(groups: dict[str, Incidence], frequency: str, by_choice: bool) -> Ch
     return Chart(figure, alt, listing(rows, (say("group"), periods, stayed, *say_each("from", "to"))))
 
 
-def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, title: str) -> Chart:
+def shares(
+    frame: pd.DataFrame, label: str, share: str, low: str, high: str, title: str, said: Sequence[Statements] = ()
+) -> Chart:
     """Shares with intervals, one line a row, sorted; rows without a value are named as hidden.
 
     Parameters
     ----------
     frame : DataFrame
         As `icsat_helpers.disclosure.publishable` gives it; `share`, `low` and `high` between 0 and 1.
+    said : sequence of Statements
+        What the shares say of groups of people, for the release audit.
     """
     rows = frame.sort_values(share, na_position="first", ignore_index=True)
     seen = rows[rows[share].notna()]
@@ -264,7 +268,7 @@ def shares(frame: pd.DataFrame, label: str, share: str, low: str, high: str, tit
     table = [
         (row[label], *(round(100 * row[column], 1) for column in (share, low, high))) for _, row in seen.iterrows()
     ]
-    return Chart(figure, alt, listing(reversed(table), (say("unit"), title, *say_each("from", "to"))))
+    return Chart(figure, alt, listing(reversed(table), (say("unit"), title, *say_each("from", "to"))), tuple(said))
 
 
 def dots(frame: pd.DataFrame, title: str, alt: str) -> Chart:
@@ -282,7 +286,7 @@ def dots(frame: pd.DataFrame, title: str, alt: str) -> Chart:
     return Chart(figure, alt)
 
 
-def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
+def trend(frame: pd.DataFrame, labels: Sequence[str], title: str, said: Sequence[Statements] = ()) -> Chart:
     """A mean over periods with its interval. `frame`: t, value, low, high; a hidden period has no value."""
     figure, axes = _axes(height=3.2)
     x = frame["t"].to_numpy()
@@ -294,10 +298,10 @@ def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
     names = dict(zip(x, labels, strict=True))
     seen = frame.dropna(subset=["value"])
     gone = len(frame) - len(seen)
-    hidden = [say("One period is hidden: it describes too few people.")] if gone == 1 else []
-    hidden += [say("{n} periods are hidden: they describe too few people.", n=gone)] if gone > 1 else []
+    hidden = [say("One period is hidden to protect small groups.")] if gone == 1 else []
+    hidden += [say("{n} periods are hidden to protect small groups.", n=gone)] if gone > 1 else []
     if seen.empty:
-        return Chart(figure, " ".join([f"{title}.", *hidden]))
+        return Chart(figure, " ".join([f"{title}.", *hidden]), said=tuple(said))
     first, last = seen.iloc[0], seen.iloc[-1]
     value, low, high = (fixed(last[column], 2) for column in ("value", "low", "high"))
     numbers = {"title": title, "first": fixed(first["value"], 2), "start": names[first["t"]], "last": value,
@@ -310,7 +314,8 @@ def trend(frame: pd.DataFrame, labels: Sequence[str], title: str) -> Chart:
     else:
         text = say("{title}: {first} in {start}, {last} in {end}.", **numbers)
     table = [(names[row.t], row.value, row.low, row.high) for row in seen.itertuples()]
-    return Chart(figure, " ".join([text, *hidden]), listing(table, (say("period"), title, *say_each("from", "to"))))
+    behind = listing(table, (say("period"), title, *say_each("from", "to")))
+    return Chart(figure, " ".join([text, *hidden]), behind, tuple(said))
 
 
 def claims(findings: list[dict[str, Any]]) -> Chart:

@@ -187,6 +187,23 @@ def coarse(value: Numbers, low: Numbers, high: Numbers, step: Numbers) -> tuple[
     return one, two, three
 
 
+def blurred(share: float, people: float, minimum: int) -> tuple[float, float]:
+    """Share of hidden people as it enters the share of a whole that is shown: the middle of a step, and half of that.
+
+    The whole then says no more of them, even to who knows all shown shares. People are whole, so a step holds so many
+    of them that of fewer than `minimum` nobody knows to less than `NARROWEST` how many. The step is the same whatever
+    they did: it tells nothing itself.
+
+    Examples
+    --------
+    >>> blurred(1.0, 17, 5), blurred(0.0, 300, 5), blurred(1.0, 3, 5)
+    ((0.9, 0.1), (0.005, 0.005), (0.5, 0.5))
+    """
+    step = min(1.0, grain(people, minimum + 1, 1.0))
+    place = min(np.floor(share / step + 1e-9), round(1 / step) - 1)
+    return round(float(step * (place + 0.5)), 6), step / 2
+
+
 def lagging(each: Iterable[float], minimum: int) -> int:
     """Count people over all periods so that it grows by nobody or by `minimum` people from one report to the next.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,21 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from icsat_helpers.disclosure import coarse, grain, grains, publishable, suppressed
+from icsat_helpers.cache import across_sites
+from icsat_helpers.clean import load
+from icsat_helpers.disclosure import blurred, coarse, grain, grains, publishable, suppressed
 from icsat_helpers.evidence import Metric, Metrics
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs
+from icsat_helpers.margins import suppress_parts
 from icsat_helpers.periods import period_end
+from icsat_helpers.release import ROUNDING, Statements, exposed
 from icsat_helpers.scores import TABLE_OF, favourable_answers, favourable_share, person_scores, scales, unit_scores
 from icsat_helpers.study import Study
 from icsat_helpers.words import fixed, message, say, say_each
 
+Group = tuple[int | None, float | None, int]
+UNKNOWN: Group = (None, None, 1)
 TITLES = {
     "internal": message("Mean internal score"),
     "morale": message("Mean morale score"),
@@ -81,42 +88,116 @@ def _rounding(study: Study, name: str, measure: str) -> pd.Series:
         rows = pd.concat(asked).rename(columns={"person_id": "person"})
     elif measure.partition(".")[0] not in TABLE_OF:
         return pd.Series(dtype=float)
-    elif name == "favourable_share":
-        rows = favourable_answers(study, measure)
-        rows = rows[rows["answers"] > 0]
     else:
-        rows, width = person_scores(study, measure), settings.maximum - settings.minimum
+        rows, (low, high) = _answers(study, name, measure), _scale(study, name)
+        width = high - low
     return grains(rows[["t", "person"]], ["t"], settings.minimum_group, width)
 
 
+def _answers(study: Study, name: str, measure: str) -> pd.DataFrame:
+    """What associates answered that a metric is the mean of: t, unit, person, score, weight (answers)."""
+    if name == "mean":
+        return person_scores(study, measure).assign(weight=1)
+    rows = favourable_answers(study, measure)
+    rows = rows[rows["answers"] > 0]
+    return rows.assign(score=rows["yes"] / rows["answers"], weight=rows["answers"])
+
+
+def _scale(study: Study, name: str) -> tuple[float, float]:
+    return (study.settings.minimum, study.settings.maximum) if name == "mean" else (0.0, 1.0)
+
+
+def _site(study: Study, units: pd.Series) -> pd.Series:
+    """The site of each unit, a dash where it has none."""
+    sites = study.table("units").reindex(columns=["unit_id", "site"]).set_index("unit_id")["site"]
+    return units.map(sites).astype(object).fillna("–")
+
+
+def hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
+    """Sites whose metric is hidden, by period: with the whole and the other sites it would tell of a few.
+
+    The reader is taken to have the reports of all sites and of the whole. Where the whole alone tells of a few, for all
+    said nearly the same, it is hidden too: its site is "".
+
+    Returns
+    -------
+    DataFrame
+        t, site.
+    """
+    kind = f"sites-{name}-{measure}"
+    return study.once(kind, lambda: across_sites(study, kind, lambda: _hidden_sites(all_sites(study), name, measure)))
+
+
+def all_sites(study: Study) -> Study:
+    """The study of all sites."""
+    return study.once("whole", lambda: load(study.folder, study.period) if study.site else study)
+
+
+def _hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
+    rows, minimum = _answers(study, name, measure), study.settings.minimum_group
+    rows = rows.assign(part=_site(study, rows["unit"]))
+    people = rows.groupby(["t", "part"])["person"].nunique()
+    found = []
+    for t in people.index[people < minimum].unique("t"):
+        now, scale = rows[rows["t"] == t], _scale(study, name)
+        hidden = suppress_parts(now, minimum, scale)
+        found += [(int(t), site) for site in hidden.index[hidden]]
+        whole = _counted(now, np.average(now["score"], weights=now["weight"]))
+        said = Statements(*scale, {"": whole, **dict.fromkeys(hidden.index, UNKNOWN)}, (("", tuple(hidden.index)),))
+        if len(hidden) > 1 and hidden.all() and exposed([said.plain()], [], minimum):
+            found.append((int(t), ""))
+    return pd.DataFrame(found, columns=["t", "site"])
+
+
+def _gone(study: Study, name: str, measure: str) -> set[int]:
+    """Periods in which a metric is hidden for the sake of others."""
+    if measure.partition(".")[0] not in TABLE_OF:
+        return set()
+    found = hidden_sites(study, name, measure)
+    return {*found.loc[found["site"] == study.site, "t"]}
+
+
 def favourable(study: Study, measure: str) -> pd.DataFrame:
-    """Share of favourable answers by period, as `scores.favourable_share` gives it, to the step that may be shown."""
+    """Share of favourable answers by period, as `scores.favourable_share` gives it, to the step that may be shown.
+
+    No row where too few people stand behind it.
+    """
     return study.once((measure, "favourable"), lambda: _favourable(study, measure))
 
 
 def _favourable(study: Study, measure: str) -> pd.DataFrame:
-    frame = favourable_share(study, measure)
+    frame, gone = favourable_share(study, measure), _gone(study, "favourable_share", measure)
+    frame = frame[(frame["people"] >= study.settings.minimum_group) & ~frame["t"].isin(gone)]
     step = rounding(study, "favourable_share", measure).reindex(frame["t"], fill_value=0.0)
     share, low, high = coarse(frame["share"], frame["low"], frame["high"], step)
     return frame.assign(share=share, low=np.clip(low, 0, 1), high=np.clip(high, 0, 1))
 
 
-def response(study: Study, by: str = "unit") -> pd.DataFrame:
-    """Response rate with a Wilson interval by a column of `invited`, rounded so that no few of a group can be told.
+def response(study: Study) -> pd.DataFrame:
+    """Response rate of each unit with a Wilson interval, rounded so that no few of it can be told, or hidden.
 
     Returns
     -------
     DataFrame
-        `by`, name (of units), n (asked), answered, share, low, high.
+        unit, name, n (asked), answered, share, low, high, step (to which share is rounded), shown.
     """
-    rows = invited(study)
-    frame = rows.groupby(by)["answered"].agg(n="size", share="mean").reset_index()
-    step = np.array([grain(n, study.settings.minimum_group - 1, 1.0) for n in frame["n"]])
-    share = coarse(frame["share"], frame["share"], frame["share"], step)[0].clip(0, 1)
+    frame, minimum = _asked(study, study.t), study.settings.minimum_group
+    step = np.array([grain(n, minimum - 1, 1.0) for n in frame["n"]])
+    rate = frame["answered"] / frame["n"]
+    share = coarse(rate, rate, rate, step)[0].clip(0, 1)
     low, high = proportion_confint(share * frame["n"], frame["n"], method="wilson")
     ends = {"low": np.minimum(low, share), "high": np.maximum(high, share)}
-    frame = frame.assign(answered=(share * frame["n"]).round(), share=share, **ends)
-    return frame.assign(name=unit_names(study, frame[by]) if by == "unit" else frame[by])
+    frame = frame.assign(answered=(share * frame["n"]).round(), share=share, step=step, **ends)
+    frame = publishable(frame, "n", minimum, ["answered", "share", "low", "high"], hidden=frame["hidden"])
+    return frame.assign(name=unit_names(study, frame["unit"])).drop(columns=["site", "hidden"])
+
+
+def _asked(study: Study, t: int) -> pd.DataFrame:
+    """People asked in each unit, how many answered, and whether that is hidden, in a report of all or of a site."""
+    units = invited(study, t).groupby("unit")["answered"].agg(n="size", answered="sum").reset_index()
+    units["site"] = _site(study, units["unit"])
+    hidden = units.groupby("site")["n"].transform(suppressed, study.settings.minimum_group)
+    return units.assign(hidden=hidden.astype(bool))
 
 
 def unit_names(study: Study, units: pd.Series) -> pd.Series:
@@ -176,7 +257,47 @@ def _level(study: Study, measure: str) -> pd.DataFrame:
     value, low, high = coarse(mean, mean - half, mean + half, step)
     frame = total.assign(value=value, low=low, high=high).reset_index()
     frame = frame[["t", "value", "low", "high", "n", "units"]]
-    return publishable(frame, "n", study.settings.minimum_group, ["value", "low", "high"], with_total=False)
+    hidden = (frame["n"] < study.settings.minimum_group) | frame["t"].isin(_gone(study, "mean", measure))
+    return publishable(frame, "n", study.settings.minimum_group, ["value", "low", "high"], hidden=hidden)
+
+
+def level_said(study: Study, kind: str) -> tuple[Statements, ...]:
+    """What means and favourable shares of associates' answers say of sites and of all, for the release audit.
+
+    Of the reported period; of `kind` itself of each period, for its course is shown.
+    """
+    measures = [kind, *(f"{kind}.{scale}" for scale in scales(study, kind))] if kind in TABLE_OF else []
+    return tuple(
+        said
+        for measure in measures
+        for name in ("mean", "favourable_share")
+        if len(_answers(study, name, measure))
+        for said in _level_said(study, name, measure, measure == kind)
+    )
+
+
+def _level_said(study: Study, name: str, measure: str, course: bool) -> Iterator[Statements]:
+    times, (low, high) = 1 if name == "mean" else 1000, _scale(study, name)
+    rows, steps = _answers(study, name, measure), rounding(study, name, measure)
+    rows = rows if course else rows[rows["t"] == study.t]
+    rows = rows.assign(site=_site(study, rows["unit"]))
+    shown = history(study, name, measure).set_index("t")["value"].dropna()
+    hidden = {*hidden_sites(study, name, measure).itertuples(index=False, name=None)}
+    for t, now in rows.groupby("t"):
+        place = f"{study.label(t)}: {name} {measure}, "
+        me = place + (f"site {study.site}" if study.site else "all")
+        parts = {} if study.site else {f"{place}site {site}": site for site in now["site"].unique()}
+        groups = {me: _counted(now, times * shown[t]) if t in shown.index else UNKNOWN}
+        for group, site in parts.items():
+            groups[group] = UNKNOWN if (t, site) in hidden else _counted(now[now["site"] == site])
+        sums = ((me, tuple(parts)),) if parts else ()
+        yield Statements(times * low, times * high, groups, sums, half=times * steps.get(t, 0.0) / 2 + ROUNDING)
+
+
+def _counted(rows: pd.DataFrame, mean: float | None = None) -> Group:
+    """Answers, their mean where it is shown, and about how many of them one person has given."""
+    n = int(rows["weight"].sum())
+    return n, mean, max(1, n // rows["person"].nunique())
 
 
 def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
@@ -214,10 +335,50 @@ def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
     return listing(found, say_each("known of a person", "odds ratio of answering", "from", "to"))
 
 
-def response_rate(study: Study, rows: pd.DataFrame) -> float:
-    """Share of the people `invited` who answered, to the step that may be shown."""
-    rate, step = rows["answered"].mean(), rounding(study, "response_rate", "internal").get(study.t, 0.0)
-    return float(np.clip(coarse(rate, rate, rate, step)[0], 0, 1))
+def response_rates(study: Study) -> pd.DataFrame:
+    """Share of the people at work who answered, by period, to the step that may be shown; hidden units are `blurred`.
+
+    Returns
+    -------
+    DataFrame
+        t, n (asked), value, half (by how much it may be off), low, high (Wilson, and as much wider); no row where n is
+        too small.
+    """
+    return study.once("response rates", lambda: _response_rates(study))
+
+
+def _response_rates(study: Study) -> pd.DataFrame:
+    minimum, steps, found = study.settings.minimum_group, rounding(study, "response_rate", "internal"), []
+    for t in _answered(study):
+        units = _asked(study, t)
+        n = int(units["n"].sum())
+        if n >= minimum:
+            parts = units[units["hidden"]].groupby("site")[["n", "answered"]].sum()
+            told = [(people, *blurred(yes / people, people, minimum)) for people, yes in parts.itertuples(index=False)]
+            answered = units.loc[~units["hidden"], "answered"].sum() + sum(people * share for people, share, _ in told)
+            step = steps.get(t, 0.0)
+            rate = coarse(answered / n, answered / n, answered / n, step)[0].clip(0, 1)
+            found.append((t, n, float(rate), sum(people * half for people, _, half in told) / n + step / 2))
+    frame = pd.DataFrame(found, columns=["t", "n", "value", "half"])
+    low, high = proportion_confint(frame["value"] * frame["n"], frame["n"], method="wilson")
+    return frame.assign(low=(low - frame["half"]).clip(0, 1), high=(high + frame["half"]).clip(0, 1))
+
+
+def response_said(study: Study) -> tuple[Statements, ...]:
+    """What the response rates of the reported period say of units and of all, in thousandths, for the release audit."""
+    rates = response_rates(study).set_index("t")
+    if study.t not in rates.index:
+        return ()
+    rate, units, place = rates.loc[study.t], response(study), f"{study.period}: who answered in "
+    whole = place + (f"site {study.site}" if study.site else "all")
+    units["group"] = place + "unit " + units["unit"].astype(str)
+    groups: dict[str, Group] = {whole: (int(rate["n"]), 1000 * rate["value"], 1)}
+    groups |= dict.fromkeys(units.loc[units["shown"] != "", "group"], UNKNOWN)
+    said = [Statements(0, 1000, groups, ((whole, tuple(units["group"])),), half=1000 * rate["half"] + ROUNDING)]
+    for step, rows in units[units["shown"] == ""].groupby("step"):
+        groups = {row.group: (int(row.n), 1000 * row.share, 1) for row in rows.itertuples()}
+        said.append(Statements(0, 1000, groups, half=500 * step + ROUNDING))
+    return tuple(said)
 
 
 def _answered(study: Study) -> list[int]:
@@ -239,29 +400,20 @@ def history(study: Study, name: str, measure: str) -> pd.DataFrame:
     DataFrame
         t, value, low, high; no row, or missing, where too few people stand behind it.
     """
-    minimum = study.settings.minimum_group
+    if name == "response_rate":
+        return response_rates(study)[["t", "value", "low", "high"]]
     if name == "mean":
         return level(study, measure)[["t", "value", "low", "high"]]
-    if name == "favourable_share":
-        frame = favourable(study, measure).rename(columns={"share": "value"})
-        return frame.loc[frame["people"] >= minimum, ["t", "value", "low", "high"]]
-    periods = _answered(study)
-    people = [invited(study, t)["answered"] for t in periods]
-    step = rounding(study, name, measure).reindex(periods, fill_value=0.0)
-    rate = np.array([answers.mean() if len(answers) >= minimum else np.nan for answers in people])
-    rate = coarse(rate, rate, rate, step)[0].clip(0, 1)
-    low, high = proportion_confint(rate * [*map(len, people)], [*map(len, people)], method="wilson")
-    return pd.DataFrame({"t": periods, "value": rate, "low": low, "high": high})
+    return favourable(study, measure).rename(columns={"share": "value"})[["t", "value", "low", "high"]]
 
 
 def metrics(study: Study, notebook: str) -> Metrics:
     """Response rate, means and favourable shares of the reported period that describe enough people."""
-    found = []
-    rows = invited(study)
-    if len(rows) >= study.settings.minimum_group:
-        rate = response_rate(study, rows)
-        low, high = proportion_confint(rate * len(rows), len(rows), method="wilson")
-        found.append(Metric("response_rate", "internal", rate, low, high, len(rows), notebook))
+    rates = response_rates(study)
+    found = [
+        Metric("response_rate", "internal", row.value, row.low, row.high, row.n, notebook)
+        for row in rates[rates["t"] == study.t].itertuples()
+    ]
     for kind in ("internal", "morale", "external"):
         names = [kind, *(f"{kind}.{scale}" for scale in (scales(study, kind) if kind in TABLE_OF else ()))]
         for name in names:
@@ -271,7 +423,7 @@ def metrics(study: Study, notebook: str) -> Metrics:
                 found.append(Metric("mean", name, value, low, high, int(n) if np.isfinite(n) else None, notebook))
             if kind in TABLE_OF and study.has(TABLE_OF[kind]):
                 shares = favourable(study, name).set_index("t")
-                if study.t in shares.index and shares.at[study.t, "people"] >= study.settings.minimum_group:
+                if study.t in shares.index:
                     share, low, high, n = shares.loc[study.t, ["share", "low", "high", "people"]]
                     found.append(
                         Metric("favourable_share", name, float(share), float(low), float(high), int(n), notebook)
@@ -287,15 +439,16 @@ def advice(study: Study, rows: pd.DataFrame) -> Page:
         )
     if len(rows) < study.settings.minimum_group:
         return paragraphs(say("Too few people were asked to say how many answered."))
-    rate, units = response_rate(study, rows), response(study)
-    low = int(((units["share"] < 0.5) & ~suppressed(units["n"], study.settings.minimum_group)).sum())
+    rate, units = response_rates(study).set_index("t").loc[study.t], response(study)
+    low = int((units["share"] < 0.5).sum())
     heard = (
         say("Enough people answered to read on.")
-        if rate >= 0.5
+        if rate["value"] >= 0.5
         else say("Fewer than half answered: read every page with care.")
     )
     quiet = say("In {low} of {units} units fewer than half did; ask there first next time.", low=low, units=len(units))
+    exact, about = message("{percent}% of {n} people answered."), message("About {percent}% of {n} people answered.")
     return paragraphs(
-        heard + " " + say("{percent}% of {n} people answered.", percent=fixed(100 * rate, 0), n=len(rows)),
+        heard + " " + say(about if rate["half"] > 0.005 else exact, percent=fixed(100 * rate["value"], 0), n=len(rows)),
         quiet if low else "",
     )

@@ -74,11 +74,10 @@ def today(study: Study) -> pd.DataFrame:
     """
     found, asked = {}, scales(study, "internal") if study.has("service_ratings") else {}
     for scale in measured(study):
-        share = favourable(study, f"internal.{scale}").set_index("t") if scale in asked else pd.DataFrame()
-        enough = study.t in share.index and share.at[study.t, "people"] >= study.settings.minimum_group
+        share = favourable(study, f"internal.{scale}").set_index("t") if scale in asked else pd.DataFrame({"share": []})
         means = level(study, f"internal.{scale}") if len(unit_scores(study, f"internal.{scale}")) else pd.DataFrame()
         mean = means.loc[means["t"] == study.t, "value"].tolist() if len(means) else []
-        found[scale] = {"favourable": share.at[study.t, "share"] if enough else np.nan, "mean": (mean or [np.nan])[0]}
+        found[scale] = {"favourable": share["share"].get(study.t, np.nan), "mean": (mean or [np.nan])[0]}
     return pd.DataFrame.from_dict(found, orient="index", columns=["favourable", "mean"], dtype=float)
 
 

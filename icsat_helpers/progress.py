@@ -12,7 +12,7 @@ from icsat_helpers import goals
 from icsat_helpers.change import PARTS as CHANGES
 from icsat_helpers.change import change
 from icsat_helpers.disclosure import coarse
-from icsat_helpers.health import rounding, unit_names
+from icsat_helpers.health import history, rounding, unit_names
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.periods import PARTS
 from icsat_helpers.release import ROUNDING, Statements
@@ -48,8 +48,11 @@ def organisation(study: Study) -> Page:
     """Say how the organisation's own `internal` changed, the same people and others apart."""
     answers, settings = person_scores(study, "internal"), study.settings
     steps = rounding(study, "mean", "internal")
+    shown = history(study, "mean", "internal").dropna(subset=["value"])["t"]
     said, behind = [], []
     for t in compared(study):
+        if not {t, study.t} <= {*shown}:
+            continue
         rows = publishable_change(
             change(answers[answers["t"] == study.t], answers[answers["t"] == t]), settings.minimum_group
         )

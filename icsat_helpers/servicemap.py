@@ -10,9 +10,8 @@ from scipy import stats
 
 from icsat_helpers import charts, crossed
 from icsat_helpers.cache import across_sites
-from icsat_helpers.clean import load
 from icsat_helpers.evidence import Metric, Metrics, p_text
-from icsat_helpers.health import unit_names
+from icsat_helpers.health import all_sites, unit_names
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.margins import Hidden, hidden_groups
@@ -115,9 +114,8 @@ def _everywhere(study: Study) -> pd.DataFrame:
     """Ratings of all sites: row (provider), column (unit), site where there are several, t, person, score."""
 
     def make() -> pd.DataFrame:
-        whole = load(study.folder, study.period) if study.site else study
-        ratings = rating_scores(whole).rename(columns={"provider": "row", "unit": "column"})
-        units = whole.table("units")
+        ratings = rating_scores(all_sites(study)).rename(columns={"provider": "row", "unit": "column"})
+        units = all_sites(study).table("units")
         if "site" in units and units["site"].nunique() > 1:
             ratings["site"] = ratings["column"].map(units.set_index("unit_id")["site"]).astype(object).fillna("")
         return ratings
@@ -229,7 +227,7 @@ def statements(found: Map) -> Statements:
         columns.append(group(period, unit=unit))
         note(columns[-1], part, hidden.columns[unit], part["provider"].nunique())
     if not hidden.total:  # `describe` counts all answers
-        groups[all_] = (len(ratings), None, ratings["provider"].nunique())
+        groups[all_] = (len(ratings), None, len(ratings) // ratings["person"].nunique())  # enough people, as is shown
         sums |= {f"{all_}, by provider": rows, f"{all_}, by unit": columns}
     made_up = [(name.partition(", by ")[0], tuple(parts)) for name, parts in sums.items()]
     return Statements(*found.scale, groups, tuple(made_up))

@@ -10,7 +10,6 @@ from typing import Any
 from icsat_helpers import charts
 from icsat_helpers.changes import revised, since, told
 from icsat_helpers.claims import questions
-from icsat_helpers.disclosure import publishable
 from icsat_helpers.evidence import CERTAINTY, WARNINGS
 from icsat_helpers.health import history, invited, response
 from icsat_helpers.listing import Drawn, Page, listing, paragraphs, steps
@@ -145,7 +144,7 @@ def not_heard(study: Study) -> Page:
     """Who is not heard: units of which about half or fewer answered, and units too small to show."""
     if not len(invited(study)):
         return paragraphs(say("Not heard: who was asked is not known, for there is no table people."))
-    shown = publishable(response(study), "n", study.settings.minimum_group, ["share", "low", "high", "answered"])
+    shown = response(study)
     hidden = int((shown["shown"] != "").sum())
     low = shown[shown["share"] < 0.5].sort_values(["share", "unit"])
     units = [

@@ -64,6 +64,7 @@ def organisation(tmp_path_factory):
         for unit, size in UNITS.items()
         for i in range(size)
     ]
+    people.append("never-answers,press,employee,2020-01-01,")
     (folder / "people.csv").write_text("\n".join(["person_id,unit_id,associate_type,hired_on,left_on", *people]) + "\n")
     ratings, morale = (
         ["period,customer_unit,provider_unit,person_id,quick,good,comment"],
@@ -156,15 +157,16 @@ def facts(folder):
     """Everything a report says with a number of people: name to (people, mean, width of the scale)."""
     found = {}
     for metric in json.loads((folder / "findings.json").read_text())["metrics"]:
-        if metric["name"] in ("mean", "favourable_share") and metric["n"]:
+        if metric["name"] in ("mean", "favourable_share", "response_rate") and metric["n"]:
             width = 4.0 if metric["name"] == "mean" else 1.0
             found[metric["name"], metric["of"]] = (metric["n"], metric["value"], width)
     for path in folder.glob("*.ipynb"):
         node = nbformat.read(path, 4)
         for said in release.of_notebook(node):
+            width = said["scale"][1] - said["scale"][0]
             for name, (n, mean, _) in said["groups"].items():
                 if n is not None and mean is not None:
-                    found["said", name.partition(": ")[2]] = (n, mean, 4.0)
+                    found["said" if width == 4 else "rate", name.partition(": ")[2]] = (n, mean, width)
         for row in rows(node):
             if len(row) > 2 and re.fullmatch(r"\d+", row[1]) and re.fullmatch(r"\d\.\d+", row[2]):
                 found["table", path.stem, row[0]] = (int(row[1]), float(row[2]), 4.0)
@@ -207,6 +209,7 @@ def test_nothing_can_be_derived_of_the_person_who_left(guarded):
     before, now = (facts(guarded / quarter) for quarter in QUARTERS[1:])
     one_less = [name for name in before.keys() & now.keys() if before[name][0] - now[name][0] == 1]
     assert len(one_less) > 5, "not because nothing is shown"
+    assert {("said", "mean internal, all"), ("rate", "who answered in all")} <= {*one_less}
     for n, mean, width in map(now.get, one_less):
         steps = mean / disclosure.grain(n, 1, width)
         assert steps == pytest.approx(round(steps), abs=1e-6), "as coarse as the reader takes it to be"
@@ -214,7 +217,7 @@ def test_nothing_can_be_derived_of_the_person_who_left(guarded):
 
 def test_the_same_attack_succeeds_with_the_gate_switched_off(unguarded):
     found = derived(unguarded, rounded=False)
-    assert {"mean", "favourable_share", "said", "table", "went"} <= {name[0] for name in found}
+    assert {"mean", "favourable_share", "response_rate", "rate", "said", "table", "went"} <= {name[0] for name in found}
     for name, (low, high) in found.items():
         if name[0] in ("mean", "said", "table"):
             assert low - 0.01 <= 5.0 <= high + 0.01, name

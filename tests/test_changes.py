@@ -28,7 +28,7 @@ def test_a_change_is_the_difference_of_what_is_shown(example):
 def test_the_interval_of_a_change_is_that_of_units_left_out(example):
     """Linearised standard errors lie near those of leaving each unit out in turn."""
     found = changes.since(example, "mean", "internal")
-    rows, _ = changes._sums(example, "mean", "internal", [example.t - 1, example.t])
+    rows = changes._sums(example, "mean", "internal", [example.t - 1, example.t])
 
     def change(part):
         total = part.groupby("t")[["top", "bottom"]].sum()

@@ -51,3 +51,17 @@ def test_a_mean_of_which_few_were_part_is_too_coarse_to_tell_them():
         step = disclosure.grain(n, few, width)
         assert n * step >= few * disclosure.NARROWEST * width - 1e-9
         assert disclosure.grain(n, 0, width) == 0
+
+
+def test_a_whole_tells_of_hidden_people_at_most_half_of_what_a_few_did():
+    """Of every count of hidden people, the counts that enter the whole alike leave a small group half its scale."""
+    for people, minimum in ((3, 5), (5, 5), (9, 5), (17, 5), (40, 5), (333, 5), (30, 10)):
+        told = {}
+        for yes in range(people + 1):
+            value, half = disclosure.blurred(yes / people, people, minimum)
+            assert abs(value - yes / people) <= half + 1e-6
+            told.setdefault(value, []).append(yes)
+        few = min(people, minimum - 1)
+        for yes in told.values():
+            least, most = max(0, yes[0] - (people - few)), min(few, yes[-1])
+            assert most - least >= few * disclosure.NARROWEST, (people, yes)

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 import icsat_helpers as ic
-from icsat_helpers import health
+from icsat_helpers import changes, health, progress
+from icsat_helpers.release import exposed
 
 
 def test_who_was_asked_is_who_was_at_work(example):
@@ -97,3 +98,152 @@ def test_a_site_asks_its_own_people(example):
     units = example.table("units")
     home = set(units.loc[units["site"] == "North", "unit_id"])
     assert set(health.invited(north)["unit"]) == home
+
+
+# ---------------------------------------------------------------- what the rates say of small units
+
+
+def asked(folder, units, site=""):
+    """A study of units, name to (people, of whom answered, site)."""
+    folder.mkdir(exist_ok=True)
+    (folder / "study.toml").write_text(
+        'contract = 1\n[study]\nname = "S"\n[items.fast]\ntable = "service_ratings"\nscale = "speed"\n'
+    )
+    people = [(f"{unit}{i}", unit, i < yes) for unit, (n, yes, _) in units.items() for i in range(n)]
+    tables = {
+        "units": ["unit_id,site", *(f"{unit},{place}" for unit, (_, _, place) in units.items())],
+        "people": ["person_id,unit_id", *(f"{who},{unit}" for who, unit, _ in people)],
+        "service_ratings": [
+            "period,customer_unit,provider_unit,person_id,fast",
+            *(f"2026Q3,{unit},{next(iter(units))},{who},4" for who, unit, answered in people if answered),
+        ],
+    }
+    for name, lines in tables.items():
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return ic.load(folder, site=site)
+
+
+def audited(*studies, what=health.response_said):
+    return exposed([said.plain() for study in studies for said in what(study)], [], 5)
+
+
+FULL = {"a": (3, 3, ""), "b": (6, 6, ""), "c": (21, 20, "")}
+SMALL = {
+    "everybody": FULL,
+    "nobody of the hidden": {"a": (3, 0, ""), "b": (6, 0, ""), "c": (21, 20, "")},
+    "only small ones": {f"u{i}": (3, 3, "") for i in range(6)},
+    "two who are alone": {"a": (3, 3, "north"), "b": (30, 20, "north"), "c": (4, 0, "south"), "d": (18, 9, "south")},
+}
+
+
+@pytest.mark.parametrize("units", SMALL.values(), ids=SMALL)
+def test_the_rates_tell_nothing_of_a_small_unit(tmp_path, units):
+    study = asked(tmp_path / "s", units)
+    assert audited(study) == []
+    assert health.response(study)["share"].isna().any()
+
+
+def test_without_the_gate_the_audit_names_the_small_unit(tmp_path, monkeypatch):
+    study = asked(tmp_path / "s", FULL)
+    monkeypatch.setattr(health, "suppressed", lambda n, minimum: n < minimum)
+    monkeypatch.setattr(health, "grain", lambda *_: 0.0)
+    assert audited(asked(tmp_path / "s", FULL)) == [], "the rate of the whole is too coarse even so"
+    monkeypatch.setattr(health, "blurred", lambda share, people, minimum: (share, 0.0))
+    assert audited(study) == ["2026Q3: who answered in unit a"]
+
+
+def test_where_all_answered_the_whole_tells_small_units_unless_it_is_coarse(tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "blurred", lambda share, people, minimum: (share, 0.0))
+    assert len(audited(asked(tmp_path / "s", SMALL["only small ones"]))) == 6
+
+
+def test_what_is_hidden_enters_the_whole_coarsely(tmp_path):
+    """Nine of the thirty are hidden: of them seven and a half are counted, for it may be five to nine."""
+    study = asked(tmp_path / "s", FULL)
+    rate = health.response_rates(study).iloc[0]
+    assert rate["n"] == 30 and rate["value"] == pytest.approx(26.75 / 30) and rate["half"] == pytest.approx(2.25 / 30)
+    assert "About 89% of 30 people answered." in health.advice(study, health.invited(study)).text
+
+
+def test_a_whole_without_small_units_is_exact(tmp_path):
+    study = asked(tmp_path / "s", {"b": (6, 6, ""), "c": (21, 20, "")})
+    assert health.response_rates(study).iloc[0]["value"] == pytest.approx(26 / 27)
+    assert health.metrics(study, "01-data-health").rows[0].value == pytest.approx(26 / 27)
+
+
+SITES = {"a": (3, 3, "north"), "b": (6, 6, "north"), "c": (9, 9, "north"), "d": (4, 4, "south"), "e": (9, 9, "south"),
+         "f": (12, 11, "south")}  # fmt: skip
+
+
+def test_what_a_site_hides_the_whole_hides(tmp_path):
+    every = [asked(tmp_path / "s", SITES, site=site) for site in ("", "north", "south")]
+    assert audited(*every) == []
+    hidden = [set(found.loc[found["shown"] != "", "unit"]) for found in map(health.response, every)]
+    assert hidden == [{"a", "b", "d", "e"}, {"a", "b"}, {"d", "e"}]
+    whole, north, south = (health.response_rates(study).iloc[0] for study in every)
+    assert whole["n"] * whole["value"] == pytest.approx(north["n"] * north["value"] + south["n"] * south["value"])
+
+
+def test_sites_that_hide_less_than_the_whole_are_named(tmp_path, monkeypatch):
+    every = [asked(tmp_path / "s", SITES, site=site) for site in ("", "north", "south")]
+    monkeypatch.setattr(health, "blurred", lambda share, people, minimum: (share, 0.0))
+    assert "2026Q3: who answered in unit a" in audited(*every)
+
+
+# ---------------------------------------------------------------- what the reports of sites tell beside that of all
+
+
+@pytest.fixture()
+def quiet_north(tmp_path):
+    """A study of three sites; in its first quarter three people answered in the north. All reports of the second."""
+    (tmp_path / "study.toml").write_text(
+        'contract = 1\n[study]\nname = "S"\n[items.fast]\ntable = "service_ratings"\nscale = "speed"\n'
+    )
+    (tmp_path / "units.csv").write_text("unit_id,site\na,north\nb,south\nc,east\n")
+    sizes = {("2026Q2", "a"): 3, ("2026Q2", "b"): 9, ("2026Q2", "c"): 12}
+    sizes |= {("2026Q3", unit): 14 for unit in "abc"}
+
+    def load(score=lambda i: 1 + i * i % 5):
+        rows = [f"{q},{unit},c,{unit}{i},{score(i)}" for (q, unit), n in sizes.items() for i in range(n)]
+        (tmp_path / "service_ratings.csv").write_text(
+            "period,customer_unit,provider_unit,person_id,fast\n" + "\n".join(rows) + "\n"
+        )
+        return [ic.load(tmp_path, site=site) for site in ("", "north", "south", "east")]
+
+    return load
+
+
+def levels_said(study):
+    return health.level_said(study, "internal")
+
+
+@pytest.mark.parametrize("name", ["mean", "favourable_share"])
+def test_a_site_too_small_does_not_follow_from_the_others(quiet_north, name):
+    every = quiet_north()
+    assert audited(*every, what=levels_said) == []
+    shown = [health.history(study, name, "internal").dropna(subset=["value"])["t"].tolist() for study in every]
+    t = every[0].t
+    assert shown == [[t - 1, t], [t], [t], [t - 1, t]]
+    assert [changes.since(study, name, "internal") is None for study in every] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("name", ["mean", "favourable_share"])
+def test_where_all_say_the_same_the_whole_would_tell_of_a_small_site(quiet_north, name):
+    every = quiet_north(lambda i: 5)
+    assert audited(*every, what=levels_said) == []
+    shown = [health.history(study, name, "internal").dropna(subset=["value"])["t"].tolist() for study in every]
+    assert shown == [[every[0].t]] * 4
+
+
+def test_what_a_site_does_not_show_no_other_page_of_it_says(quiet_north):
+    whole, _, south, east = map(progress.organisation, quiet_north())
+    assert "2026Q2" in whole.text and "2026Q2" in east.text and "2026Q2" not in south.text
+
+
+def test_the_audit_names_a_site_that_follows_from_the_others(quiet_north, monkeypatch):
+    def only_small(rows, minimum, _):
+        return rows.groupby("part")["person"].nunique() < minimum
+
+    monkeypatch.setattr(health, "suppress_parts", only_small)
+    named = {f"2026Q2: {name} {of}, site north" for name in ("mean", "favourable_share") for of in ("internal",)}
+    assert {*audited(*quiet_north(), what=levels_said)} == named

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pandas as pd
 import pytest
 import test_margins as tables
 
@@ -89,6 +90,15 @@ def test_what_is_hidden_does_not_travel(small):
     hidden = [name for name, (n, mean, _) in spoken["groups"].items() if n is None and mean is None]
     assert hidden and len(hidden) == int(found.hidden.cells.to_numpy().sum() + found.hidden.rows.sum()
                                          + found.hidden.columns.sum())  # fmt: skip
+
+
+def test_all_answers_of_enough_people_are_no_small_group():
+    """Twelve people of two units that are shown; each has rated two of nine providers, so few are not told apart."""
+    rows = [(f"p{(i + k) % 9}", "xy"[i % 2], f"who{i}", 1.0 + i % 5) for i in range(12) for k in (0, 4)]
+    table = pd.DataFrame(rows, columns=["row", "column", "person", "score"])
+    cells = table.groupby(["row", "column"]).size().unstack(fill_value=0) > 0
+    hidden = margins.Hidden(cells, cells.any(axis=1), ~cells.any(axis=0), False)
+    assert exposed([said(table, hidden)], [], 5) == []
 
 
 # ---------------------------------------------------------------- a whole and its sites
