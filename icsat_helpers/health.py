@@ -95,12 +95,18 @@ def _rounding(study: Study, name: str, measure: str) -> pd.Series:
 
 
 def _answers(study: Study, name: str, measure: str) -> pd.DataFrame:
-    """What associates answered that a metric is the mean of: t, unit, person, score, weight (answers)."""
+    """What associates answered that a metric is the mean of: t, unit, site, person, score, weight (answers)."""
+    return study.once((measure, name, "answers"), lambda: _answered_on(study, name, measure))
+
+
+def _answered_on(study: Study, name: str, measure: str) -> pd.DataFrame:
+    rows = person_scores(study, measure) if name == "mean" else favourable_answers(study, measure)
     if name == "mean":
-        return person_scores(study, measure).assign(weight=1)
-    rows = favourable_answers(study, measure)
-    rows = rows[rows["answers"] > 0]
-    return rows.assign(score=rows["yes"] / rows["answers"], weight=rows["answers"])
+        rows = rows.assign(weight=1)
+    else:
+        rows = rows[rows["answers"] > 0]
+        rows = rows.assign(score=rows["yes"] / rows["answers"], weight=rows["answers"])
+    return rows.assign(site=_site(study, rows["unit"]))
 
 
 def _scale(study: Study, name: str) -> tuple[float, float]:
@@ -134,11 +140,9 @@ def all_sites(study: Study) -> Study:
 
 
 def _hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
-    rows, minimum = _answers(study, name, measure), study.settings.minimum_group
-    rows = rows.assign(part=_site(study, rows["unit"]))
-    people = rows.groupby(["t", "part"])["person"].nunique()
+    rows, minimum = _answers(study, name, measure).rename(columns={"site": "part"}), study.settings.minimum_group
     found = []
-    for t in people.index[people < minimum].unique("t"):
+    for t in sorted(_few(study, name, measure)):
         now, scale = rows[rows["t"] == t], _scale(study, name)
         hidden = suppress_parts(now, minimum, scale)
         found += [(int(t), site) for site in hidden.index[hidden]]
@@ -147,6 +151,17 @@ def _hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
         if len(hidden) > 1 and hidden.all() and exposed([said.plain()], [], minimum):
             found.append((int(t), ""))
     return pd.DataFrame(found, columns=["t", "site"])
+
+
+def _few(study: Study, name: str, measure: str) -> set[int]:
+    """Periods in which some site has answers of fewer people than the minimum."""
+
+    def make() -> set[int]:
+        rows = _answers(study, name, measure)[["t", "site", "person"]].drop_duplicates()
+        people = rows.groupby(["t", "site"]).size()
+        return {int(t) for t, _ in people.index[people < study.settings.minimum_group]}
+
+    return study.once((measure, name, "few"), make)
 
 
 def _gone(study: Study, name: str, measure: str) -> set[int]:
@@ -194,6 +209,10 @@ def response(study: Study) -> pd.DataFrame:
 
 def _asked(study: Study, t: int) -> pd.DataFrame:
     """People asked in each unit, how many answered, and whether that is hidden, in a report of all or of a site."""
+    return study.once(("asked", t), lambda: _asked_at(study, t))
+
+
+def _asked_at(study: Study, t: int) -> pd.DataFrame:
     units = invited(study, t).groupby("unit")["answered"].agg(n="size", answered="sum").reset_index()
     units["site"] = _site(study, units["unit"])
     hidden = units.groupby("site")["n"].transform(suppressed, study.settings.minimum_group)
@@ -264,7 +283,8 @@ def _level(study: Study, measure: str) -> pd.DataFrame:
 def level_said(study: Study, kind: str) -> tuple[Statements, ...]:
     """What means and favourable shares of associates' answers say of sites and of all, for the release audit.
 
-    Of the reported period; of `kind` itself of each period, for its course is shown.
+    Of the reported period; of `kind` itself of each period, for its course is shown. Nothing of a period in which each
+    site has answers of enough people.
     """
     measures = [kind, *(f"{kind}.{scale}" for scale in scales(study, kind))] if kind in TABLE_OF else []
     return tuple(
@@ -279,10 +299,12 @@ def level_said(study: Study, kind: str) -> tuple[Statements, ...]:
 def _level_said(study: Study, name: str, measure: str, course: bool) -> Iterator[Statements]:
     times, (low, high) = 1 if name == "mean" else 1000, _scale(study, name)
     rows, steps = _answers(study, name, measure), rounding(study, name, measure)
-    rows = rows if course else rows[rows["t"] == study.t]
-    rows = rows.assign(site=_site(study, rows["unit"]))
-    shown = history(study, name, measure).set_index("t")["value"].dropna()
     hidden = {*hidden_sites(study, name, measure).itertuples(index=False, name=None)}
+    looked = {t for t, _ in hidden} | _few(study, name, measure)
+    rows = rows[rows["t"].isin(looked if course else looked & {study.t})]
+    if rows.empty:
+        return
+    shown = history(study, name, measure).set_index("t")["value"].dropna()
     for t, now in rows.groupby("t"):
         place = f"{study.label(t)}: {name} {measure}, "
         me = place + (f"site {study.site}" if study.site else "all")
