@@ -111,7 +111,7 @@ def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
     waiting = list(reversed(made))
     with bar:
         while waiting or pending:
-            while waiting and len(pending) < here.room:
+            while waiting and len(pending) < 2 * here.room:  # so that no core waits for a plan to be begun
                 under_way.append(_UnderWay(waiting.pop(), study, tell))
                 pending |= under_way[-1].submit(here, {})
             for future in wait(pending, return_when=FIRST_COMPLETED).done if pending else ():

@@ -5,10 +5,11 @@ What is held are the study's own rows, in a folder that nobody else can read, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,23 +43,34 @@ def hold(study: Study, place: Path, key: str) -> None:
     results.write(place, place / "study.json", json.dumps(facts))
 
 
-def across_sites(study: Study, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """Return what is the same for each site of a study: made by the kernel that first needs it, held for the others."""
+def across_sites(study: Study, name: str, makes: Mapping[str, Callable[[], pd.DataFrame]]) -> pd.DataFrame:
+    """Return what is the same for each site of a study: made by the kernel that first needs it, held for the others.
+
+    `makes` tells by name how this is made, and what will be needed beside it: a kernel that finds another one making
+    the first makes those meanwhile.
+    """
     facts = _facts(study.folder, study.period, study.site)
     if not (study.site and facts.get("key")):
-        return make()
-    from pyarrow import ArrowInvalid, feather
+        return makes[name]()
+    from filelock import FileLock, Timeout
+    from pyarrow import feather
 
     mine = Path(os.environ[VARIABLE])
-    place, now = mine.parents[1], f"{name}-{fingerprints.of([facts['key'], study.period])[:16]}.arrow"
-    try:
-        return feather.read_feather(place / now)
-    except (OSError, ArrowInvalid):
-        made = make()
-        results.remove(place.glob(f"{name}-*.arrow"))
-        feather.write_feather(made.reset_index(drop=True), mine / now)
-        (mine / now).replace(place / now)
-        return made
+    place, now = mine.parents[1], fingerprints.of([facts["key"], study.period])[:16]
+
+    def hold(each: str, timeout: float) -> None:
+        with contextlib.suppress(Timeout), FileLock(place / f"{each}.lock", timeout=timeout):
+            if not (place / f"{each}-{now}.arrow").exists():
+                made = makes[each]()
+                results.remove(place.glob(f"{each}-????????????????.arrow"))
+                feather.write_feather(made.reset_index(drop=True), mine / f"{each}.part")
+                (mine / f"{each}.part").replace(place / f"{each}-{now}.arrow")
+
+    for each in sorted(makes, key=lambda each: each != name):
+        if not (place / f"{name}-{now}.arrow").exists():
+            hold(each, timeout=0)
+    hold(name, timeout=-1)
+    return feather.read_feather(place / f"{name}-{now}.arrow")
 
 
 def noted(study: Study, name: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:

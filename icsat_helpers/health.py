@@ -131,7 +131,8 @@ def hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
         t, site.
     """
     kind = f"sites-{name}-{measure}"
-    return study.once(kind, lambda: across_sites(study, kind, lambda: _hidden_sites(all_sites(study), name, measure)))
+    make = {kind: lambda: _hidden_sites(all_sites(study), name, measure)}
+    return study.once(kind, lambda: across_sites(study, kind, make))
 
 
 def all_sites(study: Study) -> Study:

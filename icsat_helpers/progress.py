@@ -14,19 +14,13 @@ from icsat_helpers.change import change
 from icsat_helpers.disclosure import coarse
 from icsat_helpers.health import history, rounding, unit_names
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
-from icsat_helpers.periods import PARTS
 from icsat_helpers.release import ROUNDING, Statements
 from icsat_helpers.scores import person_scores, rating_scores
-from icsat_helpers.servicemap import HIDDEN, Map, group, hidden_parts
+from icsat_helpers.servicemap import HIDDEN, Map, compared, group, hidden_parts
 from icsat_helpers.study import Study
 from icsat_helpers.words import fixed, known, message, period, places, say, say_each, series
 
 SPLIT = ["same", "same_low", "same_high", "who", "who_low", "who_high"]
-
-
-def compared(study: Study) -> list[int]:
-    """Numbers of the last period and of the same period last year."""
-    return sorted({study.t - 1, study.t - PARTS[study.settings.frequency][1]}, reverse=True)
 
 
 def publishable_change(frame: pd.DataFrame, minimum: int) -> pd.DataFrame:

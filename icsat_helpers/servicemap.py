@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from icsat_helpers.health import all_sites, unit_names
 from icsat_helpers.inference import FEWEST_UNITS
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.margins import Hidden, hidden_groups
+from icsat_helpers.periods import PARTS
 from icsat_helpers.release import Statements
 from icsat_helpers.scores import rating_scores
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
@@ -98,9 +100,16 @@ def hidden_parts(study: Study, ratings: pd.DataFrame) -> Hidden | None:
     if ratings.empty:
         return None
     t = int(ratings["t"].iloc[0])
-    groups = study.once(("hidden", t), lambda: across_sites(study, f"hidden-{t}", lambda: _hidden_everywhere(study, t)))
+    there = {*study.table("service_ratings")["t"]} & {study.t, *compared(study)}
+    makes = {f"hidden-{each}": partial(_hidden_everywhere, study, each) for each in {t, *there}}
+    groups = study.once(("hidden", t), lambda: across_sites(study, f"hidden-{t}", makes))
     study.has("units")  # which says where the columns are, also where another kernel has looked
     return Hidden.of(groups[groups["site"] == study.site] if study.site and "site" in groups else groups)
+
+
+def compared(study: Study) -> list[int]:
+    """Numbers of the last period and of the same period last year."""
+    return sorted({study.t - 1, study.t - PARTS[study.settings.frequency][1]}, reverse=True)
 
 
 def _hidden_everywhere(study: Study, t: int) -> pd.DataFrame:

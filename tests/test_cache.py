@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import pandas as pd
 import pytest
 import study_folder
@@ -81,7 +84,7 @@ def test_what_is_the_same_for_all_sites_is_made_once(tmp_path: Path, monkeypatch
         place = tmp_path / "cache" / (site or "whole") / "study"
         cache.hold(there, place, key)
         monkeypatch.setenv(cache.VARIABLE, str(place))
-        return cache.across_sites(there, "hidden", make)
+        return cache.across_sites(there, "hidden", {"hidden": make})
 
     pd.testing.assert_frame_equal(seen("North", "key"), made[0])
     pd.testing.assert_frame_equal(seen("South", "key"), made[0])
@@ -91,6 +94,25 @@ def test_what_is_the_same_for_all_sites_is_made_once(tmp_path: Path, monkeypatch
     seen("", "key")  # the whole has no sites beside it
     seen("South", "")  # what it was made from is not known
     assert len(made) == 4
+
+
+def test_while_another_kernel_makes_one_thing_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = dataclasses.replace(ic.load(study_folder.write(tmp_path / "study"), "2026Q1"), site="South", derived={})
+    cache.hold(study, tmp_path / "South" / "study", "key")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "South" / "study"))
+    made: list[str] = []
+    then = threading.Event()
+    makes = {
+        "now": lambda: made.append("now") or pd.DataFrame({"of": ["now"]}),
+        "then": lambda: made.append("then") or then.set() or pd.DataFrame({"of": ["then"]}),
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with filelock.FileLock(tmp_path / "now.lock"):  # as another kernel that is making it
+            waits = pool.submit(cache.across_sites, study, "now", makes)
+            assert then.wait(20) and not waits.done()
+        assert waits.result()["of"].tolist() == ["now"]
+    assert cache.across_sites(study, "then", makes)["of"].tolist() == ["then"]
+    assert made == ["then", "now"]
 
 
 def test_what_all_tables_say_is_made_once_and_depends_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
