@@ -95,7 +95,7 @@ def _rounding(study: Study, name: str, measure: str) -> pd.Series:
 
 
 def _answers(study: Study, name: str, measure: str) -> pd.DataFrame:
-    """What associates answered that a metric is the mean of: t, unit, site, person, score, weight (answers)."""
+    """What associates answered that a metric is the mean of: t, unit, site, person (a number), score, weight."""
     return study.once((measure, name, "answers"), lambda: _answered_on(study, name, measure))
 
 
@@ -106,7 +106,9 @@ def _answered_on(study: Study, name: str, measure: str) -> pd.DataFrame:
     else:
         rows = rows[rows["answers"] > 0]
         rows = rows.assign(score=rows["yes"] / rows["answers"], weight=rows["answers"])
-    return rows.assign(site=_site(study, rows["unit"]))
+    units, place = pd.factorize(rows["unit"])[::-1]
+    site = _site(study, pd.Series(units))[place].array
+    return rows.assign(person=pd.factorize(rows["person"])[0], site=pd.Categorical(site))
 
 
 def _scale(study: Study, name: str) -> tuple[float, float]:
@@ -144,7 +146,7 @@ def _hidden_sites(study: Study, name: str, measure: str) -> pd.DataFrame:
     rows, minimum = _answers(study, name, measure).rename(columns={"site": "part"}), study.settings.minimum_group
     found = []
     for t in sorted(_few(study, name, measure)):
-        now, scale = rows[rows["t"] == t], _scale(study, name)
+        now, scale = rows[rows["t"] == t].astype({"part": object}), _scale(study, name)
         hidden = suppress_parts(now, minimum, scale)
         found += [(int(t), site) for site in hidden.index[hidden]]
         whole = _counted(now, np.average(now["score"], weights=now["weight"]))
@@ -159,7 +161,7 @@ def _few(study: Study, name: str, measure: str) -> set[int]:
 
     def make() -> set[int]:
         rows = _answers(study, name, measure)[["t", "site", "person"]].drop_duplicates()
-        people = rows.groupby(["t", "site"]).size()
+        people = rows.groupby(["t", "site"], observed=True).size()
         return {int(t) for t, _ in people.index[people < study.settings.minimum_group]}
 
     return study.once((measure, name, "few"), make)

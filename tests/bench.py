@@ -123,7 +123,7 @@ def floor(output: Path) -> tuple[float, float]:
     asked = plans.collect(request)
     source = plans.Source(request.study, request.period, lambda: None)
     plan = plans.plan(request, asked, plans.check(request, source), source.folder)[0][0]
-    cache.hold(source.load(), plan.held, "")
+    cache.hold(source.load(), plan.held, plan.study.key)
     start = time.perf_counter()
     ours = kernels.Kernels(ROOT, {name for notebook in plan.notebooks for name in notebook.imports})
     ours.wait({name for notebook in plan.notebooks for name in notebook.imports})

@@ -2,11 +2,13 @@
 
 import re
 
+import nbformat
 import pandas as pd
 import pytest
 
 import icsat_helpers as ic
 from icsat_helpers import changes, health, progress
+from icsat_helpers.project import ROOT
 from icsat_helpers.release import exposed
 
 
@@ -247,3 +249,10 @@ def test_the_audit_names_a_site_that_follows_from_the_others(quiet_north, monkey
     monkeypatch.setattr(health, "suppress_parts", only_small)
     named = {f"2026Q2: {name} {of}, site north" for name in ("mean", "favourable_share") for of in ("internal",)}
     assert {*audited(*quiet_north(), what=levels_said)} == named
+
+
+def test_the_notebook_hands_on_what_its_figures_say_to_the_audit() -> None:
+    cells = nbformat.read(ROOT / "notebooks" / "01-data-health.ipynb", 4).cells
+    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    assert len(re.findall(r"charts\.(?:shares|trend)\([^()]*, said\)", source)) == 2
+    assert "ic.health.response_said(data)" in source and "ic.health.level_said(data, measure)" in source
