@@ -28,7 +28,7 @@ def only(study: Study, employees: bool = False) -> Study:
     kept = people.loc[(people["associate_type"] == "employee") == employees, "person_id"]
     tables = {name: table for name, table in study.tables.items() if name != "unit_scores"}
     answers = {name: tables[name][tables[name]["person_id"].isin(kept)] for name in ANSWERED if name in tables}
-    return replace(study, tables={**tables, **answers}, derived={})
+    return replace(study, tables={**tables, **answers})
 
 
 def associates_panel(study: Study) -> Panel:

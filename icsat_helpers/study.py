@@ -81,7 +81,7 @@ class Study:
     changes: pd.DataFrame
     sha256: dict[str, str]
     words: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
-    derived: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+    derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getattribute__(self, name: str) -> Any:
         """Note that who looks at everything depends on everything."""

@@ -26,7 +26,7 @@ def test_only_answers_of_those_known_count(example):
 
 def without(study, **tables):
     kept = {name: table for name, table in {**study.tables, **tables}.items() if table is not None}
-    return replace(study, tables=kept, derived={})
+    return replace(study, tables=kept)
 
 
 def test_what_is_missing_is_named(example):

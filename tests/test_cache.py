@@ -80,7 +80,7 @@ def test_what_is_the_same_for_all_sites_is_made_once(tmp_path: Path, monkeypatch
         return made[-1]
 
     def seen(site: str, key: str) -> pd.DataFrame:
-        there = dataclasses.replace(study, site=site, derived={})
+        there = dataclasses.replace(study, site=site)
         place = tmp_path / "cache" / (site or "whole") / "study"
         cache.hold(there, place, key)
         monkeypatch.setenv(cache.VARIABLE, str(place))
@@ -97,7 +97,7 @@ def test_what_is_the_same_for_all_sites_is_made_once(tmp_path: Path, monkeypatch
 
 
 def test_while_another_kernel_makes_one_thing_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = dataclasses.replace(ic.load(study_folder.write(tmp_path / "study"), "2026Q1"), site="South", derived={})
+    study = dataclasses.replace(ic.load(study_folder.write(tmp_path / "study"), "2026Q1"), site="South")
     cache.hold(study, tmp_path / "South" / "study", "key")
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "South" / "study"))
     made: list[str] = []

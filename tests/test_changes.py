@@ -41,7 +41,7 @@ def test_the_interval_of_a_change_is_that_of_units_left_out(example):
 
 def test_few_people_or_units_have_no_change_or_no_interval(example, study_of_scores):
     settings = replace(example.settings, minimum_group=700)  # 710 people now, fewer for morale
-    few = replace(example, settings=settings, derived={})
+    few = replace(example, settings=settings)
     assert changes.since(few, "mean", "internal") is not None
     assert changes.since(few, "mean", "morale") is None
     four = changes.since(study_of_scores(4, 3), "mean", "internal")

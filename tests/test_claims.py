@@ -130,7 +130,7 @@ def test_hours_of_zero_are_counted_never_infinite(example):
     table.loc[table.index[:3], "hours"] = 0.0
     table.loc[table.index[3], "output"] = np.nan
     table.loc[table.index[4], "output"] = -2.0
-    study = replace(example, tables={**example.tables, "operations": table}, derived={})
+    study = replace(example, tables={**example.tables, "operations": table})
     (check,) = sensitivity.records(study, "productivity")
     assert (check.name, check.passed) == ("records_productivity", False)
     assert check.detail == f"5 of {len(table)} rows of operations are left out for want of output and hours above 0"

@@ -112,7 +112,7 @@ def test_many_sites_are_clusters():
 
 def test_one_period_of_persons_is_split_without_fixed_effects(small):
     last = {name: table[table["t"] == small.t] if "t" in table else table for name, table in small.tables.items()}
-    study = replace(small, tables=last, derived={})
+    study = replace(small, tables=last)
     panel = ic.unit_panel(study, "internal", "external")
     design = designs.main_design(panel, study.table("units"))
     assert panel.rung == "association"

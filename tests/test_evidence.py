@@ -131,7 +131,7 @@ def test_the_family_is_what_the_study_can_answer(example, study_of_scores):
     without = replace(
         example, tables={**example.tables, "operations": example.table("operations").drop(columns="rework_rate")}
     )
-    assert ic.hypothesis("H4.first_response", replace(without, derived={})).family == 1
+    assert ic.hypothesis("H4.first_response", replace(without)).family == 1
     study = study_of_scores(8, 1)
     assert ic.hypothesis("H1", study).family == 1
     assert {q.id for q in questions(study) if q.answerable} == {"H1"}

@@ -268,7 +268,7 @@ def test_the_real_studies_are_ready(name, period, sizes):
 
 
 def test_keys_are_categories_of_the_table_that_is_there(small):
-    study = dataclasses.replace(small, tables=Tables(small.tables), derived={})
+    study = dataclasses.replace(small, tables=Tables(small.tables))
     table = study.table("service_ratings")
     coded = study.coded("service_ratings")
     for key in ("period", "person_id", "customer_unit", "provider_unit"):

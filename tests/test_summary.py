@@ -115,7 +115,7 @@ def test_a_line_over_time_has_every_period_that_may_be_shown(example):
     assert rates[example.t] == pytest.approx(ic.health.invited(example)["answered"].mean())
     assert len(rates) == len(ic.health.history(example, "mean", "internal")) and rates.notna().all()
     settings = dataclasses.replace(example.settings, minimum_group=100_000)
-    few = dataclasses.replace(example, settings=settings, derived={})
+    few = dataclasses.replace(example, settings=settings)
     for name in ("mean", "favourable_share", "response_rate"):
         assert ic.health.history(few, name, "internal")["value"].isna().all()
 
@@ -138,7 +138,7 @@ def test_who_is_not_heard(example, small):
     hidden = summary.not_heard(strict).text
     assert not any(name in hidden for name in low["name"])
     assert "units are not shown" in hidden
-    nobody = replace(example, tables={k: v for k, v in example.tables.items() if k != "people"}, derived={})
+    nobody = replace(example, tables={k: v for k, v in example.tables.items() if k != "people"})
     assert "no table people" in summary.not_heard(nobody).text
 
 
