@@ -75,11 +75,10 @@ class Design:
             ways = [rows.assign(**{self._named: one[y]}) for rows, y in zip(ways, outcome, strict=True)]
         return pd.concat(ways, ignore_index=True)
 
-    def fit(self, split: int | None = None) -> Slope:
-        """Slope with its leave-one-unit-out covariance, averaged over all splits or of one."""
-        frame = self.frame if split is None or not self.instrumented else self.frame[self.frame["split"] == split]
+    def fit(self) -> Slope:
+        """Slope with its leave-one-unit-out covariance."""
         return slope(
-            frame, self.outcome, self.exposure, fixed_effects=self.fixed_effects, weights=self.weights,
+            self.frame, self.outcome, self.exposure, fixed_effects=self.fixed_effects, weights=self.weights,
             cluster=self.cluster,
         )  # fmt: skip
 

@@ -36,10 +36,9 @@ class Step:
     outcome: Column
     regressors: tuple[Column, ...]
 
-    def fit(self, split: int | None = None) -> Slope:
-        """Slope of the first regressor, the others beside; averaged over all splits or of one."""
-        frame = self.frame if split is None or "split" not in self.frame else self.frame[self.frame["split"] == split]
-        return slope(frame, self.outcome, self.regressors[0], beside=self.regressors[1:], weights="weight")
+    def fit(self) -> Slope:
+        """Slope of the first regressor, the others beside."""
+        return slope(self.frame, self.outcome, self.regressors[0], beside=self.regressors[1:], weights="weight")
 
     def drawn(self) -> Array:
         """Slopes when units are drawn again, one a draw."""
