@@ -53,21 +53,27 @@ def across_sites(study: Study, name: str, makes: Mapping[str, Callable[[], pd.Da
     if not (study.site and facts.get("key")):
         return makes[name]()
     from filelock import FileLock, Timeout
-    from pyarrow import feather
+    from pyarrow import ArrowInvalid, feather
 
     mine = Path(os.environ[VARIABLE])
     place, now = mine.parents[1], fingerprints.of([facts["key"], study.period])[:16]
 
+    def known(each: str) -> pd.DataFrame | None:
+        try:
+            return feather.read_feather(place / f"{each}-{now}.arrow")
+        except (OSError, ArrowInvalid):
+            return None
+
     def hold(each: str, timeout: float) -> None:
         with contextlib.suppress(Timeout), FileLock(place / f"{each}.lock", timeout=timeout):
-            if not (place / f"{each}-{now}.arrow").exists():
+            if known(each) is None:
                 made = makes[each]()
                 results.remove(place.glob(f"{each}-????????????????.arrow"))
                 feather.write_feather(made.reset_index(drop=True), mine / f"{each}.part")
                 (mine / f"{each}.part").replace(place / f"{each}-{now}.arrow")
 
     for each in sorted(makes, key=lambda each: each != name):
-        if not (place / f"{name}-{now}.arrow").exists():
+        if known(name) is None:
             hold(each, timeout=0)
     hold(name, timeout=-1)
     return feather.read_feather(place / f"{name}-{now}.arrow")

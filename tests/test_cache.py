@@ -91,9 +91,13 @@ def test_what_is_the_same_for_all_sites_is_made_once(tmp_path: Path, monkeypatch
     assert len(made) == 1
     seen("South", "another key")  # the data has changed
     assert len(made) == 2 and len([*(tmp_path / "cache").glob("*.arrow")]) == 1
+    for path in (tmp_path / "cache").glob("*.arrow"):
+        path.write_bytes(b"torn")
+    seen("South", "another key")
+    assert len(made) == 3
     seen("", "key")  # the whole has no sites beside it
     seen("South", "")  # what it was made from is not known
-    assert len(made) == 4
+    assert len(made) == 5
 
 
 def test_while_another_kernel_makes_one_thing_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
