@@ -77,7 +77,7 @@ def test_persons_win_over_aggregates(small):
     )  # fmt: skip
     from dataclasses import replace
 
-    mixed = replace(small, derived={}, tables={**small.tables, "unit_scores": extra})
+    mixed = replace(small, tables={**small.tables, "unit_scores": extra})
     scores = ic.scores.unit_scores(mixed, "external")
     assert scores["given"].sum() == 1
     assert scores.loc[scores["given"], "value"].tolist() == [2.0]
