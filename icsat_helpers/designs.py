@@ -54,11 +54,6 @@ class Design:
         return self.outcome if isinstance(self.outcome, str) else self.outcome[0].removesuffix("_a")
 
     @property
-    def splits(self) -> int:
-        """Number of splits into halves; 1 where nothing is split."""
-        return int(self.frame["split"].nunique()) if self.instrumented else 1
-
-    @property
     def instrumented(self) -> bool:
         """Whether one half instruments the other."""
         return not isinstance(self.exposure, str)

@@ -46,11 +46,6 @@ class Step:
         return np.asarray(bootstrap(known)[:, 0])
 
     @property
-    def splits(self) -> int:
-        """Number of splits into halves; 1 where nothing is split."""
-        return int(self.frame["split"].nunique()) if "split" in self.frame else 1
-
-    @property
     def formulas(self) -> dict[str, str]:
         """Formulas on `rows`: each regressor on the other half's regressors, then the outcome on the predictions."""
         names, absorbed = [_name(column) for column in self.regressors], "| block^way + t^way"

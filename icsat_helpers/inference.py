@@ -80,6 +80,8 @@ class Slope:
     estimate : Estimate
     beside : tuple of Estimate
         Slopes of the other regressors, in their order.
+    by_split : dict of int to float
+        Slope of each split, of which the estimate is the mean; one where nothing is split.
     sd_x, sd_y : float
         Standard deviations after removing the fixed effects; of x without its noise where instrumented.
     first_stage_f : float
@@ -92,6 +94,7 @@ class Slope:
 
     estimate: Estimate
     beside: tuple[Estimate, ...]
+    by_split: dict[int, float]
     sd_x: float
     sd_y: float
     first_stage_f: float
@@ -270,7 +273,8 @@ def slope(
     )
     full, left = known.net(), known.net(1 - np.eye(known.products.shape[1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, without = known.coefficients(full).mean(axis=0)[0], known.coefficients(left).mean(axis=0)
+        each, without = known.coefficients(full)[:, 0], known.coefficients(left).mean(axis=0)
+        value = each.mean(axis=0)
         f, f_left = known.first_stage(full)[:, 0], known.first_stage(left)
         variance = np.array([jackknife(f[k], f_left[k]).se ** 2 for k in range(len(f))])
     if not np.isfinite(value).all() or not np.isfinite(without).all():
@@ -287,6 +291,7 @@ def slope(
     return Slope(
         estimate=first,
         beside=tuple(others),
+        by_split=dict(zip(np.unique(rows["split"]).tolist(), each[:, 0].tolist(), strict=True)),
         sd_x=float(np.sqrt(mean[0, k] / known.size)),
         sd_y=float(np.sqrt((y_a + y_b + 2 * mean[2 * k, 2 * k + 1]) / 4 / known.size)),  # of the halves' mean
         first_stage_f=float("inf") if same else float(np.median(f**2 / variance)),

@@ -171,14 +171,15 @@ def test_formulas_in_the_notebook_give_both_steps(tested):
 
     main = tested.chain
     for step, found in zip(main.steps, (main.first, main.second), strict=True):
-        slopes = []
-        for split in range(step.splits):
+        slopes = {}
+        for split in found.by_split:
             rows = step.rows(split)
             for name, formula in step.formulas.items():
                 fit = pf.feols(formula, rows, weights="weight")
                 rows[name] = fit.predict()
-            slopes.append(fit.coef().iloc[0])
-        assert np.mean(slopes) == pytest.approx(found.estimate.value, rel=1e-6)
+            slopes[split] = fit.coef().iloc[0]
+        assert found.by_split == pytest.approx(slopes, rel=1e-6)
+        assert np.mean(list(slopes.values())) == pytest.approx(found.estimate.value, rel=1e-6)
 
 
 def finding(study, found=None):

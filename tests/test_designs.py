@@ -22,9 +22,10 @@ def h1(example):
 def test_the_formula_in_the_notebook_gives_the_headline(h1):
     _, design, main, tested = h1
     assert not tested.attenuated
-    assert design.splits == 10
-    fits = [pf.feols(design.formula, design.rows(k), weights=design.weights) for k in range(design.splits)]
-    assert main.estimate.value == pytest.approx(np.mean([fit.coef().iloc[-1] for fit in fits]), rel=1e-8)
+    assert list(main.by_split) == list(range(10))
+    fits = {k: pf.feols(design.formula, design.rows(k), weights=design.weights).coef().iloc[-1] for k in main.by_split}
+    assert main.by_split == pytest.approx(fits, rel=1e-8)
+    assert main.estimate.value == pytest.approx(np.mean(list(fits.values())), rel=1e-8)
 
 
 def test_the_noise_is_corrected(h1):
@@ -171,10 +172,11 @@ def test_both_questions_have_the_same_halves_of_people(example):
 
 def test_the_formula_gives_the_headline_where_the_outcome_has_halves(example):
     tested = ic.strongest(example, ic.unit_panel(example, "internal", "morale"))
-    design = tested.design
+    design, main = tested.design, tested.slope
     assert design.formula == "outcome_next ~ 1 | block^way + t^way | exposure ~ instrument"
-    fits = [pf.feols(design.formula, design.rows(k), weights=design.weights) for k in range(design.splits)]
-    assert tested.slope.estimate.value == pytest.approx(np.mean([f.coef().iloc[-1] for f in fits]), rel=1e-8)
+    fits = {k: pf.feols(design.formula, design.rows(k), weights=design.weights).coef().iloc[-1] for k in main.by_split}
+    assert main.by_split == pytest.approx(fits, rel=1e-8)
+    assert main.estimate.value == pytest.approx(np.mean(list(fits.values())), rel=1e-8)
 
 
 def test_soldiers():
