@@ -154,6 +154,6 @@ def _merged(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) ->
 
 def in_order(table: str, frame: pd.DataFrame, more: list[str] | None = None) -> pd.DataFrame:
     """Return a table sorted by period, keys, the rest of the contract's columns and `more`."""
-    keys = MERGED_ON.get(table) or TABLES[table].unique or []
+    keys = MERGED_ON.get(table) or TABLES[table].unique
     columns = dict.fromkeys(["t", *keys, *kinds(table), *(more or [])])
     return frame.sort_values([column for column in columns if column in frame])

@@ -30,9 +30,12 @@ _FEW = 10  # hidden groups that a refusal names
 Task = tuple[Notebook, str]
 """A notebook to run, and the hash of what it is made from."""
 
-Steps = Generator[list[Task] | None, Any, int]
-"""A plan being carried out: yields what is to run next and is sent the records of it, yields None and is sent the
-`Paper` of its document, returns the exit code."""
+Steps = Generator[list[Task] | Future[paper.Paper], Any, int]
+"""A plan being carried out: yields what is to run next and is sent the records of it, yields the document that is
+being drawn and is sent its `Paper`, returns the exit code."""
+
+Draw = Callable[[str], Future[paper.Paper]]
+"""Starts to draw a document."""
 
 
 def run(request: Request) -> int:
@@ -49,7 +52,7 @@ def run(request: Request) -> int:
     with contextlib.ExitStack() as stack:
         try:
             asked = plans.collect(request)
-            imported = [name for notebook in asked.notebooks for name in notebook.imports]
+            imported = [name for notebook in plans.in_turn(asked.notebooks) for name in notebook.imports]
             here = workers.open_workers(request.scheduler, request.jobs, imported)
             stack.callback(here.close)
             study = plans.Source(request.study, request.period, here.start)
@@ -107,17 +110,18 @@ def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
         bar.update(steps)
 
     pending: dict[Future[Any], tuple[_UnderWay, Task | None]] = {}
-    under_way = []
     waiting = list(reversed(made))
-    with bar:
+    with bar, contextlib.ExitStack() as stack:
+        under_way = []
         while waiting or pending:
             while waiting and len(pending) < 2 * here.room:  # so that no core waits for a plan to be begun
-                under_way.append(_UnderWay(waiting.pop(), study, tell))
-                pending |= under_way[-1].submit(here, {})
+                under_way.append(_UnderWay(waiting.pop(), study, tell, here))
+                stack.callback(under_way[-1].close)
+                pending |= under_way[-1].submit({})
             for future in wait(pending, return_when=FIRST_COMPLETED).done if pending else ():
                 mine, task = pending.pop(future)
                 if task is None:
-                    pending |= mine.submit(here, future.result())
+                    pending |= mine.submit(future.result())
                     continue
                 notebook, made_from = task
                 outcome = workers.outcome(future, notebook.name)
@@ -125,50 +129,58 @@ def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
                 known = records.record(mine.plan, notebook, made_from, outcome)
                 if outcome.ended == "ok":
                     records.keep(mine.plan, known)
-                pending |= mine.take(here, known)
+                pending |= mine.take(known)
     return max(each.code for each in under_way)
 
 
 class _UnderWay:
     """A plan between its start and its exit code."""
 
-    def __init__(self, plan: Plan, study: plans.Source, tell: Callable[..., None]) -> None:
-        self.plan, self.code = plan, 0
+    def __init__(self, plan: Plan, study: plans.Source, tell: Callable[..., None], here: Any) -> None:
+        self.plan, self.code, self._here = plan, 0, here
         self.place = f"{plan.identity['site']}: " if plan.request.by_site or len(plan.request.sites) > 1 else ""
-        self._steps = _steps(plan, study, lambda line, *steps: tell(self.place + line, *steps))
-        self._press: subprocess.Popen[bytes] | None = None
+        self._steps = _steps(plan, study, lambda line, *steps: tell(self.place + line, *steps), self._draw)
+        self._press: paper.Press | None = None
         self._left: set[str] = set()
         self._made: dict[str, Record] = {}
         next(self._steps)
 
-    def submit(self, here: Any, made: Any) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
-        """Go on with what was made, to where notebooks must run or the document be drawn, and start that."""
+    def submit(self, made: Any) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
+        """Go on with what was made, to where notebooks must run or the document is drawn."""
         try:
             tasks = self._steps.send(made)
         except StopIteration as end:
             self.code = end.value
-            if self._press:  # nothing was to be drawn
-                self._press.kill()
-                self._press.communicate()
             return {}
-        if tasks is None:
-            document, timeout = self.plan.folder / "index.html", self.plan.request.timeout
-            press, self._press = self._press, None
-            return {here.call(paper.make, document, timeout, press): (self, None)}
-        if any(notebook.name == SUMMARY for notebook, _ in tasks):  # what comes after it imports meanwhile
-            here.call(importlib.import_module, "scipy.optimize")
-            with contextlib.suppress(OSError):
-                self._press = paper.begin()
+        if isinstance(tasks, Future):
+            return {tasks: (self, None)}
         self._left, self._made = {notebook.name for notebook, _ in tasks}, {}
-        return {here.submit(task[0], self.plan): (self, task) for task in tasks}
+        self._prepare()
+        return {self._here.submit(task[0], self.plan): (self, task) for task in tasks}
 
-    def take(self, here: Any, known: Record) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
+    def take(self, known: Record) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
         """Take the record of one notebook; go on when it was the last of them."""
         self._made[known["name"]] = known
-        return self.submit(here, self._made) if self._made.keys() == self._left else {}
+        self._prepare()
+        return self.submit(self._made) if self._made.keys() == self._left else {}
+
+    def _prepare(self) -> None:
+        """As soon as a core has nothing else to do, import what publishing needs."""
+        if self._press is None and len(self._left) - len(self._made) < self._here.room:
+            self._here.call(importlib.import_module, "scipy.optimize")
+            self._press = paper.Press()
+
+    def _draw(self, document: str) -> Future[paper.Paper]:
+        self._press = self._press or paper.Press()
+        return self._here.call(self._press.draw, document, self.plan.request.timeout)
+
+    def close(self) -> None:
+        """End the process that draws, if it still does."""
+        if self._press:
+            self._press.close()
 
 
-def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None]) -> Steps:
+def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None], draw: Draw) -> Steps:
     """Run what has changed, then the summary if anything it reads has, and publish."""
     yield []  # to be started by the first `send`
     results.remove(plan.cache.glob("part-*"))  # what a killed run left half written
@@ -182,7 +194,7 @@ def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None]) -> Steps:
         tell(f"{name:<28} unchanged", 1)
     if again:
         _hold(plan, study)
-        known |= yield [tasks[name] for name in again]
+        known |= yield [tasks[each.name] for each in plans.in_turn(plan.notebooks) if each.name in again]
 
     summary = next((each for each in plan.notebooks if each.name == SUMMARY), None)
     if summary and (SUMMARY in plan.chosen or SUMMARY in earlier):
@@ -201,12 +213,14 @@ def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None]) -> Steps:
             known |= yield [(summary, now)]
             again.append(SUMMARY)
     try:
-        manifest = _publish(plan, study, known, bool(again))
+        manifest, drawn = _publish(plan, study, known, bool(again), draw)
     except _Exposed as exposed:
         tell(str(exposed))
         return 1
-    if not (manifest.get("pdf", {}).get("made") and (plan.folder / "index.pdf").is_file()):
-        _put_paper(plan, manifest, (yield None), tell)
+    if drawn is None and not (manifest.get("pdf", {}).get("made") and (plan.folder / "index.pdf").is_file()):
+        drawn = draw((plan.folder / "index.html").read_text(encoding="utf-8"))
+    if drawn:
+        _put_paper(plan, manifest, (yield drawn), tell)
     failed = sorted(name for name in again if known[name]["ended"] != "ok")
     tell(f"{plan.folder / 'index.html'} {'(without ' + ', '.join(failed) + ')' if failed else ''}".rstrip())
     return 1 if failed else 0
@@ -235,10 +249,12 @@ def _begin(plan: Plan, known: Mapping[str, Record]) -> None:
     results.remove([plan.folder / "manifest.json"])
 
 
-def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: bool) -> dict[str, Any]:
+def _publish(
+    plan: Plan, study: plans.Source, known: dict[str, Record], ran: bool, draw: Draw
+) -> tuple[dict[str, Any], Future[paper.Paper] | None]:
     """Put the files of a run in place, unless nothing `ran` and they are there and would be the same.
 
-    Returns the manifest: the one that is there, or one that is yet to be written.
+    Returns the manifest, the one that is there or one that is yet to be written, and the document being drawn if it is.
     """
     state = records.state(plan, known)
     manifest = results.read_json(plan.folder / "manifest.json")
@@ -250,7 +266,7 @@ def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: boo
         *(f"{n}.{kind}" for n in good for kind in ("html", "ipynb")),
     ]
     if not ran and manifest.get("state") == state and all((plan.folder / name).is_file() for name in files):
-        return manifest
+        return manifest, None
     _hold(plan, study)
     _begin(plan, known)
     _put_json(plan, "findings.json", plan.identity | records.merged(known.values()))
@@ -259,8 +275,8 @@ def _publish(plan: Plan, study: plans.Source, known: dict[str, Record], ran: boo
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(map(results.quoted, [changes["columns"], *changes["data"]]))
     _put(plan, "data-changes.csv", text.getvalue())
-    _put_pages(plan, known, good)
-    return _manifest(plan, [known[name] for name in sorted(known)], facts["rows"], state)
+    drawn = _put_pages(plan, known, good, draw)
+    return _manifest(plan, [known[name] for name in sorted(known)], facts["rows"], state), drawn
 
 
 def _put_paper(plan: Plan, manifest: dict[str, Any], made: paper.Paper, tell: Callable[..., None]) -> None:
@@ -276,14 +292,13 @@ def _put_paper(plan: Plan, manifest: dict[str, Any], made: paper.Paper, tell: Ca
     records.forget(plan)
 
 
-def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str]) -> None:
-    """Write each notebook executed and rendered, and the document of all; remove what is no longer."""
+def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str], draw: Draw) -> Future[paper.Paper]:
+    """Write each notebook executed and rendered, and the document of all, which is being drawn; remove what is over."""
     import nbformat
 
     from icsat_helpers import publish
 
     nodes = {name: records.node(plan, known[name]) for name in good}
-    _audit(plan, nodes.values())
     # In the order of their names the summary, number 00, is the first to be read.
     pages = [
         publish.render(name, nodes[name], plan.language) if name in nodes else publish.missing(name, plan.language)
@@ -292,13 +307,17 @@ def _put_pages(plan: Plan, known: Mapping[str, Record], good: Sequence[str]) -> 
     with words.speaking(plan.language):
         period = words.period(plan.identity["period"])
     study, place = plan.identity["study"], " · ".join(filter(None, [period, plan.identity["site"]]))
+    whole = publish.document(pages, title=study, subtitle=place, language=plan.language)
+    drawn = draw(whole)
+    _audit(plan, nodes.values())
     for page in (page for page in pages if page.name in nodes):
         _put(plan, f"{page.name}.ipynb", nbformat.writes(nodes[page.name]) + "\n")
         alone = publish.document([page], title=page.title, subtitle=f"{study} · {place}", language=plan.language)
         _put(plan, f"{page.name}.html", alone)
-    _put(plan, "index.html", publish.document(pages, title=study, subtitle=place, language=plan.language))
+    _put(plan, "index.html", whole)
     made = [path for kind in ("html", "ipynb") for path in plan.folder.glob(f"[0-9][0-9]-*.{kind}")]
     results.remove(path for path in made if path.stem not in nodes)
+    return drawn
 
 
 def _audit(plan: Plan, nodes: Iterable[Any]) -> None:

@@ -19,7 +19,6 @@ from icsat_helpers.schemas import ADDED, MERGED_ON
 from icsat_helpers.settings import Item, TableSource
 from icsat_helpers.sources import TEXT
 from icsat_helpers.study import Study, StudyError, Tables
-from icsat_helpers.tables import read
 
 PERIOD_TABLES = ("service_ratings", "unit_scores", "morale")
 """The tables that say which periods a study has; the latest is that of the first with rows."""
@@ -89,6 +88,8 @@ def _prepared(
     folder: str | Path, period: str, site: str, draft: Draft | None = None
 ) -> tuple[Draft, int, dict[str, pd.DataFrame]]:
     """Return a study as read, the number of the period, and the rows up to it with answers as numbers."""
+    from icsat_helpers.tables import read  # which brings pandera, and a kernel of a run takes what is held
+
     draft = read(find(folder)) if draft is None else draft.copy()
     readable = not draft.problems
     for table, frame in draft.frames.items():

@@ -6,9 +6,9 @@ import functools
 import hashlib
 import json
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,5 +95,9 @@ def _of_package(wanted: Any) -> str:
 
 @functools.cache
 def packages() -> dict[str, str]:
-    """Return the version of every library that is installed."""
-    return dict(sorted((each.metadata["Name"], each.version) for each in distributions()))
+    """Return the version of every library that is installed, as the folders that describe them are named.
+
+    To read what is in them would take a fifth of a second, most of what a run takes in which nothing has changed.
+    """
+    found = (path.stem for place in sys.path for path in Path(place or ".").glob("*-*.dist-info"))
+    return {name.replace("_", "-"): version for name, _, version in sorted(stem.partition("-") for stem in found)}

@@ -43,9 +43,8 @@ def forking() -> bool:
 
 
 def modules(imported: Iterable[str]) -> list[str]:
-    """Return what to import before a fork: this package, what it imports late, and what notebooks import."""
-    own = sorted(f"icsat_helpers.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py"))
-    return [*dict.fromkeys([*own, *_LATE, *imported])]
+    """Return what to import before a fork: what notebooks import, and what libraries only when it is first used."""
+    return [*dict.fromkeys([*_LATE, *imported])]
 
 
 class Kernels:

@@ -6,11 +6,11 @@ the run.
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from icsat_helpers.project import ROOT
@@ -32,32 +32,44 @@ class Paper:
     why: str = ""
 
 
-def begin() -> subprocess.Popen[bytes]:
-    """Start the process that draws one document; it begins to import before there is one, and ends if none comes."""
-    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen([sys.executable, "-m", "icsat_helpers.paper"], cwd=ROOT, **pipes)
+class Press:
+    """The process that draws one document: it imports before there is one, and ends if none comes."""
 
-
-def make(document: Path, timeout: float, begun: subprocess.Popen[bytes] | None = None) -> Paper:
-    """Draw a document that `publish` made; what stops it is told in words that give nothing away."""
-    timeout = min(timeout, _LONGEST)
-    try:
-        process = begun or begin()
-    except OSError as error:
-        return Paper(why=f"Its process could not be started: {error.strerror}.")
-    with process:
+    def __init__(self) -> None:
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._why, self._drawing = "", False
         try:
-            drawn, said = process.communicate(str(document.resolve()).encode(), timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return Paper(why=f"It was stopped after {timeout:g} seconds.")
-    if process.returncode == _NOT_INSTALLED:
-        return Paper(why="WeasyPrint, or the Pango library that it needs, is not installed on this machine.")
-    if process.returncode or not drawn.startswith(b"%PDF-"):
-        last = re.match(r"[\w.]+", said.decode(errors="replace").strip().rpartition("\n")[2])
-        kind = last[0].rpartition(".")[2] if last else f"exit code {process.returncode}"
-        return Paper(why=f"WeasyPrint stopped with {kind}.")
-    return Paper(drawn)
+            self._process = subprocess.Popen([sys.executable, "-m", "icsat_helpers.paper"], cwd=ROOT, **pipes)
+        except OSError as error:
+            self._why = f"Its process could not be started: {error.strerror}."
+
+    def draw(self, document: str, timeout: float) -> Paper:
+        """Draw a document that `publish` made; what stops it is told in words that give nothing away."""
+        timeout = min(timeout, _LONGEST)
+        if self._process is None:
+            return Paper(why=self._why)
+        self._drawing = True
+        with self._process as process:
+            try:
+                drawn, said = process.communicate(document.encode(), timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return Paper(why=f"It was stopped after {timeout:g} seconds.")
+        if process.returncode == _NOT_INSTALLED:
+            return Paper(why="WeasyPrint, or the Pango library that it needs, is not installed on this machine.")
+        if process.returncode or not drawn.startswith(b"%PDF-"):
+            last = re.match(r"[\w.]+", said.decode(errors="replace").strip().rpartition("\n")[2])
+            kind = last[0].rpartition(".")[2] if last else f"exit code {process.returncode}"
+            return Paper(why=f"WeasyPrint stopped with {kind}.")
+        return Paper(drawn)
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self._process:
+            self._process.kill()
+            if not self._drawing:  # who draws sees its end
+                self._process.communicate()
 
 
 def pdf(document: str) -> bytes:
@@ -87,14 +99,15 @@ def unfolded(document: str) -> str:
 
 
 def main() -> int:
-    """Write the PDF of the document whose path standard input holds to standard output."""
+    """Write the PDF of the document that standard input holds to standard output."""
+    gc.disable()  # next to nothing of what a document is laid out with is garbage before it is drawn
     try:
         import weasyprint  # noqa: F401
     except (ImportError, OSError):  # OSError: the library is looked for as the module is imported
         return _NOT_INSTALLED
     document = sys.stdin.buffer.read().decode()
     if document:
-        sys.stdout.buffer.write(pdf(Path(document).read_text(encoding="utf-8")))
+        sys.stdout.buffer.write(pdf(document))
     return 0
 
 

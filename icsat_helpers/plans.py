@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "00-executive-summary"
 """Runs last, for it reads what the others found."""
+
+_LONGEST = ("03-service-map", "01-data-health", "02-measurement", "10-drivers", "12-voices", "06-retention")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ class Request:
     scheduler: str = ""
     force: bool = False
     collection: Path = ROOT / "notebooks"
+
+
+def in_turn(notebooks: Iterable[Notebook]) -> list[Notebook]:
+    """Return notebooks in the order to begin them: those that take long first, so that no core waits for one alone."""
+    turn = {name: number for number, name in enumerate(_LONGEST)}
+    return sorted(notebooks, key=lambda each: turn.get(each.name, len(turn)))
 
 
 class Source:

@@ -1,16 +1,17 @@
-"""The tables of the contract as pandera schemas: the one statement of columns, types, ranges and keys.
+"""The tables of the contract: the one statement of columns, types, ranges and keys.
 
-A column's ``metadata["kind"]`` says how its text is read (id, unit, text, period, number, date); the kind
-``unit`` is an id that must be in `units`. ``unique`` holds the keys whose duplicates are refused,
-`MERGED_ON` those whose duplicates cleaning settles.
+A column's kind says how its text is read (id, unit, text, period, number, date); the kind ``unit`` is an id that must
+be in `units`. `Table.unique` holds the keys whose duplicates are refused, `MERGED_ON` those whose duplicates cleaning
+settles. What reads a study makes pandera's schemas of it; who only takes the clean tables does without pandera.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import pandera.pandas as pa
 
 from icsat_helpers.sources import TEXT
 
@@ -18,33 +19,68 @@ DTYPES = {"id": TEXT, "unit": TEXT, "text": TEXT, "period": TEXT, "number": "flo
 """The pandas type that columns of each kind have in a study."""
 
 
-def _schema(columns: dict[str, Any], unique: list[str] | None = None, *checks: pa.Check) -> pa.DataFrameSchema:
-    """Return a schema from kinds, or pairs of kind and check, by column; a ``*`` marks what each row must have."""
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What must hold of each value: a rule of pandera's, what it is given, and what it expects in words."""
+
+    rule: str
+    given: tuple[Any, ...]
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """What must hold of each row of a table, the column that is blamed, and what is expected of it in words."""
+
+    holds: Callable[[pd.DataFrame], pd.Series]
+    column: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How the text of a column is read, whether each row must have it, and what must hold of it."""
+
+    kind: str
+    needed: bool
+    check: Check | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The columns of a table by name; what each row has alone, if anything; what must hold of each row."""
+
+    columns: dict[str, Column]
+    unique: tuple[str, ...]
+    checks: tuple[RowCheck, ...]
+
+
+def _table(columns: dict[str, Any], unique: tuple[str, ...] = (), *checks: RowCheck) -> Table:
+    """Return a table from kinds, or pairs of kind and check, by column; a ``*`` marks what each row must have."""
     made = {}
     for name, given in columns.items():
         kind, check = given if isinstance(given, tuple) else (given, None)
-        dtype, needed = str if DTYPES[kind] is TEXT else DTYPES[kind], name.endswith("*")
-        made[name.strip("*")] = pa.Column(dtype, check, nullable=not needed, required=needed, metadata={"kind": kind})
-    return pa.DataFrameSchema(made, unique=unique, checks=list(checks))
+        made[name.strip("*")] = Column(kind, name.endswith("*"), check)
+    return Table(made, unique, checks)
 
 
-def _one_of(*allowed: str) -> tuple[str, pa.Check]:
-    return "text", pa.Check.isin(allowed, error=", ".join(allowed[:-1]) + f" or {allowed[-1]}")
+def _one_of(*allowed: str) -> tuple[str, Check]:
+    return "text", Check("isin", (allowed,), ", ".join(allowed[:-1]) + f" or {allowed[-1]}")
 
 
-def between(low: float, high: float) -> tuple[str, pa.Check]:
+def between(low: float, high: float) -> tuple[str, Check]:
     """Return the kind and check of a number on a scale."""
-    return "number", pa.Check.in_range(low, high, error=f"a number from {low:g} to {high:g}")
+    return "number", Check("in_range", (low, high), f"a number from {low:g} to {high:g}")
 
 
-def _not_before(first: str, last: str, error: str) -> pa.Check:
+def _not_before(first: str, last: str, expected: str) -> RowCheck:
     # Labels of one frequency sort as their periods do.
     def in_order(table: pd.DataFrame) -> pd.Series:
         if not {first, last} <= set(table):
             return pd.Series(True, index=table.index)
         return table[[first, last]].isna().any(axis=1) | (table[last] >= table[first])
 
-    return pa.Check(in_order, name=last, error=error)
+    return RowCheck(in_order, last, expected)
 
 
 def _shares_fit(scores: pd.DataFrame) -> pd.Series:
@@ -54,16 +90,17 @@ def _shares_fit(scores: pd.DataFrame) -> pd.Series:
     return ~share | scores["value"].isna() | scores["value"].between(0, 1)
 
 
-_POSITIVE = ("number", pa.Check.ge(0, error="a number of 0 or more"))
-_MEASURE = pa.Check.str_matches(
-    r"^(internal(\..+)?|morale|external|turnover|intent_to_leave|productivity)$",
-    error="internal, internal.<scale>, morale, external, turnover, intent_to_leave or productivity",
+_POSITIVE = ("number", Check("ge", (0,), "a number of 0 or more"))
+_MEASURE = Check(
+    "str_matches",
+    (r"^(internal(\..+)?|morale|external|turnover|intent_to_leave|productivity)$",),
+    "internal, internal.<scale>, morale, external, turnover, intent_to_leave or productivity",
 )
 _ANSWER = {"person_id": "id", "answered_at": "date"}
 _UNIT_PERIOD = {"period*": "period", "unit_id*": "unit"}
 
-TABLES: dict[str, pa.DataFrameSchema] = {
-    "units": _schema(
+TABLES: dict[str, Table] = {
+    "units": _table(
         {
             "unit_id*": "id",
             "unit_name": "text",
@@ -71,9 +108,9 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "kind": _one_of("internal", "supplier", "contractor", "distributor"),
             "site": "id",
         },
-        ["unit_id"],
+        ("unit_id",),
     ),
-    "people": _schema(
+    "people": _table(
         {
             "person_id*": "id",
             "unit_id*": "unit",
@@ -84,38 +121,38 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "performance": between(1, 5),
             "language": "text",
         },
-        ["person_id"],
+        ("person_id",),
         _not_before("hired_on", "left_on", "a day not before hired_on"),
     ),
-    "service_ratings": _schema(
+    "service_ratings": _table(
         {"period*": "period", "customer_unit*": "unit", "provider_unit*": "unit"}
         | {"person_id": "id", "comment": "text", "language": "text", "answered_at": "date"}
     ),
-    "morale": _schema(_UNIT_PERIOD | _ANSWER),
-    "external_ratings": _schema(_UNIT_PERIOD | {"score*": "number", "recommend": between(0, 10)}),
-    "operations": _schema(
+    "morale": _table(_UNIT_PERIOD | _ANSWER),
+    "external_ratings": _table(_UNIT_PERIOD | {"score*": "number", "recommend": between(0, 10)}),
+    "operations": _table(
         _UNIT_PERIOD
         | {"output": "number", "hours": _POSITIVE, "requests": _POSITIVE}
         | {"first_response_hours": _POSITIVE, "rework_rate": between(0, 1)},
-        ["period", "unit_id"],
+        ("period", "unit_id"),
     ),
-    "programmes": _schema(
+    "programmes": _table(
         {"unit_id*": "unit", "programme*": "id", "started*": "period", "ended": "period"}
-        | {"assigned": ("text", pa.Check.isin(["random"], error="random or nothing"))},
-        ["unit_id", "programme", "started"],
+        | {"assigned": ("text", Check("isin", (("random",),), "random or nothing"))},
+        ("unit_id", "programme", "started"),
         _not_before("started", "ended", "a period not before started"),
     ),
-    "goals": _schema(
+    "goals": _table(
         {"provider_unit*": "unit", "target*": "number", "scale": "text", "period": "period"},
-        ["provider_unit", "scale", "period"],
+        ("provider_unit", "scale", "period"),
     ),
-    "unit_scores": _schema(
+    "unit_scores": _table(
         _UNIT_PERIOD | {"measure*": ("text", _MEASURE), "value*": "number", "n": _POSITIVE, "source": "text"},
-        ["period", "unit_id", "measure"],
-        pa.Check(_shares_fit, name="value", error="a share from 0 to 1 for turnover and intent_to_leave"),
+        ("period", "unit_id", "measure"),
+        RowCheck(_shares_fit, "value", "a share from 0 to 1 for turnover and intent_to_leave"),
     ),
 }
-"""The schema of each table; columns that are not named here pass through untouched."""
+"""Each table; columns that are not named here pass through untouched."""
 
 MERGED_ON = {
     "service_ratings": ["period", "person_id", "customer_unit", "provider_unit"],
@@ -143,9 +180,9 @@ def kinds(table: str) -> dict[str, str]:
     >>> kinds("goals")["target"]
     'number'
     """
-    return {str(name): column.metadata["kind"] for name, column in TABLES[table].columns.items()}
+    return {name: column.kind for name, column in TABLES[table].columns.items()}
 
 
 def required(table: str) -> list[str]:
     """Return the columns that each row of `table` must have."""
-    return [str(name) for name, column in TABLES[table].columns.items() if column.required]
+    return [name for name, column in TABLES[table].columns.items() if column.needed]

@@ -14,7 +14,7 @@ from icsat_helpers import aliases, delimited, intake, locations
 from icsat_helpers.columns import coded, convert, distinct
 from icsat_helpers.draft import Draft
 from icsat_helpers.problems import Problem, Unreadable
-from icsat_helpers.schemas import ADDED, MERGED_ON, TABLES, between, kinds, required
+from icsat_helpers.schemas import ADDED, DTYPES, MERGED_ON, TABLES, Check, between, kinds, required
 from icsat_helpers.settings import TableSource, nearest, parse
 from icsat_helpers.sources import TEXT, Raw, written_out
 
@@ -102,12 +102,31 @@ def _pseudonymised(draft: Draft, raw: Raw, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(person_id=person_id).drop(columns=other)
 
 
+def _schema(table: str) -> pa.DataFrameSchema:
+    columns = {
+        name: pa.Column(
+            str if DTYPES[column.kind] is TEXT else DTYPES[column.kind],
+            _check(column.check) if column.check else None,
+            nullable=not column.needed,
+            required=column.needed,
+        )
+        for name, column in TABLES[table].columns.items()
+    }
+    rows = [pa.Check(each.holds, name=each.column, error=each.expected) for each in TABLES[table].checks]
+    return pa.DataFrameSchema(columns, unique=list(TABLES[table].unique) or None, checks=rows)
+
+
+def _check(check: Check) -> pa.Check:
+    made: pa.Check = getattr(pa.Check, check.rule)(*check.given, error=check.expected)
+    return made
+
+
 def _refuse_values(draft: Draft, raw: Raw, frame: pd.DataFrame) -> None:
     """Refuse what pandera finds, but for cells already named because their text could not be read."""
-    schema = TABLES[raw.table]
+    schema = _schema(raw.table)
     if raw.table == "goals":
-        scale = draft.settings.minimum, draft.settings.maximum
-        schema = schema.update_column("target", checks=between(*scale)[1])
+        scale = between(draft.settings.minimum, draft.settings.maximum)
+        schema = schema.update_column("target", checks=_check(scale[1]))
     named = frame[frame.columns.intersection(list(schema.columns))]
     codes = {name for name in named if isinstance(named[name].dtype, pd.CategoricalDtype)}  # of ids that can be read
     named = named.drop(columns=[name for name in codes if named[name].notna().all()])
@@ -124,7 +143,7 @@ def _refuse_cells(draft: Draft, raw: Raw, frame: pd.DataFrame, error: pa.errors.
     at = np.unique(error.failure_cases["index"].to_numpy(dtype=np.int64))
     empty = error.reason_code.name == "SERIES_CONTAINS_NULLS"
     if error.reason_code.name == "DUPLICATES":
-        keys, needed = TABLES[raw.table].unique, required(raw.table)
+        keys, needed = list(TABLES[raw.table].unique), required(raw.table)
         if not set(keys) & set(needed) <= set(frame):
             return
         keys, expected = [key for key in keys if key in frame], "one row for each"

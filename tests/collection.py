@@ -94,10 +94,18 @@ def answer_at_once(patch: pytest.MonkeyPatch, log: Path, **tables: list[str] | N
     return said
 
 
-def draw_at_once(patch: pytest.MonkeyPatch) -> None:
-    """Let documents be on paper without a process that draws them."""
-    patch.setattr(paper, "begin", lambda: None)
-    patch.setattr(paper, "make", lambda *_: paper.Paper(b"%PDF-"))
+def draw_at_once(patch: pytest.MonkeyPatch, told: Callable[[str], None] = lambda _: None) -> None:
+    """Let documents be on paper without a process that draws them; each is `told`."""
+
+    class Press:
+        def draw(self, document: str, _: float) -> paper.Paper:
+            told(document)
+            return paper.Paper(b"%PDF-")
+
+        def close(self) -> None:
+            pass
+
+    patch.setattr(paper, "Press", Press)
 
 
 def inflated(pdf: bytes) -> bytes:

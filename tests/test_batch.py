@@ -55,7 +55,7 @@ LOOK_AROUND = (
     'print("where", "postgre" + "sql://me:pw@db/x", "/usr" + "/local/my/a.csv")\n'
     'warnings.warn("un" + "welcome")'
 )
-DRAW, BEGIN = paper.make, paper.begin  # the fixtures put something faster in their place
+PRESS = paper.Press  # the fixtures put something faster in its place
 BREAK = (
     'secret = os.environ["ICSAT_TEST_SECRET"]\nraise KeyError(f"{secret} /srv/data/people.csv postgres://me:pw@db/x")'
 )
@@ -251,8 +251,7 @@ def test_without_pango_all_else_is_there_and_the_manifest_says_why(
     request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is tried again each time; where it succeeds later, nothing else is written again but the manifest."""
-    monkeypatch.setattr(paper, "make", DRAW)
-    monkeypatch.setattr(paper, "begin", BEGIN)
+    monkeypatch.setattr(paper, "Press", PRESS)
     (tmp_path / "weasyprint.py").write_text(PANGO_IS_MISSING)
     (tmp_path / "out" / "2026Q2").mkdir(parents=True)
     (place(request_) / "index.pdf").write_bytes(b"of an earlier run")
@@ -268,7 +267,7 @@ def test_without_pango_all_else_is_there_and_the_manifest_says_why(
         assert {"index.html", "01-good.html", "manifest.json"} <= {*written}
         assert batch.run(request_) == 0
         assert {path.name: path.stat().st_mtime_ns for path in place(request_).iterdir()} == written
-    monkeypatch.setattr(paper, "make", lambda *_: paper.Paper(b"%PDF-"))
+    draw_at_once(monkeypatch)
     assert batch.run(request_) == 0
     assert read(request_, "manifest.json")["pdf"] == {"made": True}
     changed = {path.name for path in place(request_).iterdir() if path.stat().st_mtime_ns != written.get(path.name)}
@@ -279,15 +278,15 @@ def test_without_pango_all_else_is_there_and_the_manifest_says_why(
 def test_what_is_on_paper_is_drawn_again_only_when_the_pages_are_made_again(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = []
-    monkeypatch.setattr(paper, "make", lambda path, *_: drawn.append(path.name) or paper.Paper(b"%PDF-"))
+    drawn: list[str] = []
+    draw_at_once(monkeypatch, drawn.append)
     assert batch.run(request_) == 0
     assert batch.run(request_) == 0
-    assert drawn == ["index.html"]
+    assert drawn == [(place(request_) / "index.html").read_text(encoding="utf-8")]
     (place(request_) / "index.pdf").unlink()
     assert batch.run(request_) == 0
     assert batch.run(replace(request_, force=True)) == 0
-    assert drawn == ["index.html"] * 3
+    assert drawn == drawn[:1] * 3
 
 
 @pytest.mark.usefixtures("no_kernels")
@@ -296,14 +295,13 @@ def test_each_site_is_drawn_beside_the_next(request_: Request, monkeypatch: pyte
     at_once: list[int] = []
     under_way: list[int] = []
 
-    def slow(*_: Any) -> paper.Paper:
+    def slow(_: str) -> None:
         under_way.append(1)
         at_once.append(len(under_way))
         time.sleep(0.5)
         under_way.pop()
-        return paper.Paper(b"%PDF-")
 
-    monkeypatch.setattr(paper, "make", slow)
+    draw_at_once(monkeypatch, slow)
     units = "unit_id,site\nU1,North\nU2,South\n"
     (Path(request_.study) / "units.csv").write_text(units)
     toml = Path(request_.study) / "study.toml"

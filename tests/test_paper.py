@@ -7,11 +7,12 @@ import html
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from collection import inflated
+from collection import inflated, until
 
 from icsat_helpers import paper, publish
 
@@ -60,10 +61,8 @@ def laid_out() -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("paper") / "index.html"
-    path.write_text(document(), encoding="utf-8")
-    made = paper.make(path, 100)
+def drawn() -> bytes:
+    made = paper.Press().draw(document(), 100)
     assert made.why == ""
     return made.content
 
@@ -94,11 +93,9 @@ def test_it_is_a4_tagged_and_knows_its_title_its_language_and_its_parts(drawn: b
 
 
 @PANGO
-def test_the_same_document_gives_the_same_bytes(drawn: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_document_gives_the_same_bytes(drawn: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "7")
-    path = tmp_path / "elsewhere.html"
-    path.write_text(document(), encoding="utf-8")
-    assert paper.make(path, 100).content == drawn
+    assert paper.Press().draw(document(), 100).content == drawn
 
 
 @PANGO
@@ -165,11 +162,10 @@ def test_what_unfolds_is_left_out_and_said_to_be(laid_out: list[Any]) -> None:
         '<img alt="x" src="file:///etc/hostname">',
     ],
 )
-def test_nothing_from_elsewhere_is_asked_for(tmp_path: Path, extra: str) -> None:
+def test_nothing_from_elsewhere_is_asked_for(extra: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        path = tmp_path / "index.html"
-        path.write_text(document(extra=extra.format(port=server.getsockname()[1])), encoding="utf-8")
-        assert paper.make(path, 100) == paper.Paper(why="WeasyPrint stopped with FatalURLFetchingError.")
+        made = paper.Press().draw(document(extra=extra.format(port=server.getsockname()[1])), 100)
+        assert made == paper.Paper(why="WeasyPrint stopped with FatalURLFetchingError.")
         server.settimeout(0.2)
         with pytest.raises(TimeoutError):
             server.accept()
@@ -191,10 +187,21 @@ def test_why_there_is_none_is_said_and_gives_nothing_away(
 ) -> None:
     (tmp_path / "weasyprint.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    made = paper.make(tmp_path / "index.html", 2)
+    made = paper.Press().draw("<p>" * 100_000, 2)
     assert made.content == b""
     assert WHYS[code] in made.why
     assert "secret" not in made.why
+
+
+def test_a_press_that_is_closed_ends_before_and_while_it_draws() -> None:
+    idle, busy = paper.Press(), paper.Press()
+    with ThreadPoolExecutor() as executor:
+        drawn = executor.submit(busy.draw, document(), 100)
+        until(lambda: busy._drawing)
+        busy.close()
+        idle.close()
+        assert drawn.result(2).content == b""
+    assert idle._process.poll() is not None
 
 
 @PANGO
