@@ -204,19 +204,25 @@ class _System:
 
     def _factor(self, ratios: Array) -> tuple[float, Callable[[Array], Array]]:
         """Log determinant of the equations, and their solution for right-hand sides (equations x m)."""
-        scale = self._scales(ratios)
+        scale, cross = self._scales(ratios), self.cross
         first = len(self.counts)
-        top, low = scale[:first], sparse.diags_array(scale[first:])
+        top, low = scale[:first], scale[first:]
         pivot = top**2 * self.counts + 1
-        across = low @ self.cross @ sparse.diags_array(top)
-        ridge = np.append(np.ones(len(scale) - first - 1), 0.0)
-        schur = low @ self.rest @ low + sparse.diags_array(ridge) - across @ sparse.diags_array(1 / pivot) @ across.T
-        determinant, solve = _dense(schur.toarray()) if len(ridge) <= DENSE else _sparse(schur.tocsc())
+        weighed = sparse.csr_array(
+            (cross.data * (top / np.sqrt(pivot))[cross.indices], cross.indices, cross.indptr), cross.shape
+        )
+        ridge = np.append(np.ones(len(low) - 1), 0.0)
+        schur = self.rest - weighed @ weighed.T
+        if len(low) <= DENSE:
+            determinant, solve = _dense(schur.toarray() * np.outer(low, low) + np.diag(ridge))
+        else:
+            scaling = sparse.diags_array(low)
+            determinant, solve = _sparse((scaling @ schur @ scaling + sparse.diags_array(ridge)).tocsc())
 
         def solution(right: Array) -> Array:
             upper = right[:first] / pivot[:, None]
-            below = solve(right[first:] - across @ upper)
-            return np.concatenate([upper - (across.T @ below) / pivot[:, None], below])
+            below = solve(right[first:] - low[:, None] * (cross @ (top[:, None] * upper)))
+            return np.concatenate([upper - (top / pivot)[:, None] * (cross.T @ (low[:, None] * below)), below])
 
         return float(np.log(pivot).sum()) + determinant, solution
 

@@ -212,7 +212,7 @@ def moments(
     design = np.column_stack([period if fixed_effects else np.ones(len(w)), values])
     split = pd.factorize(rows["split"], sort=True)[0]
     if fixed_effects:
-        block = pd.factorize(pd.MultiIndex.from_arrays([split, rows["block"]]))[0]
+        block = pd.factorize(_both(split, rows["block"]))[0]
         total = np.bincount(block, w)
         design = design - (np.column_stack([np.bincount(block, w * x) for x in design.T]) / total[:, None])[block]
     splits = int(split.max()) + 1
@@ -350,8 +350,15 @@ def _usable(frame: pd.DataFrame, needed: list[str], fixed_effects: bool) -> pd.D
     rows = rows.assign(**{name: 0 for name in ("split", "t") if name not in rows})
     rows = rows if "block" in rows else rows.assign(block=rows["unit"])
     if fixed_effects:  # a block with one row has no change, and its unit no say
-        rows = rows[rows.groupby(["split", "block"])["unit"].transform("size") > 1]
+        block = pd.factorize(_both(pd.factorize(rows["split"])[0], rows["block"]))[0]
+        rows = rows[np.bincount(block)[block] > 1]
     return rows
+
+
+def _both(first: npt.NDArray[np.int64], second: pd.Series) -> npt.NDArray[np.int64]:
+    """One number for each pair of a number and a value."""
+    codes, values = pd.factorize(second)
+    return np.asarray(first * len(values) + codes)
 
 
 def apart(parts: Sequence[pd.DataFrame], exposure: Column) -> tuple[pd.DataFrame, list[Column]]:

@@ -5,6 +5,7 @@ In group g: covariances = L F L' + T, means = v + L a. Each item loads on one sc
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import linalg
 
 from icsat_helpers.inference import Array, NotEstimable
 from icsat_helpers.words import say
@@ -60,8 +60,8 @@ class Model:
         self.weight = self.n / self.n.sum()
         centre = self.weight @ np.array([group.mean for group in groups])
         sd = np.sqrt(self.weight @ np.array([np.diag(group.cov) for group in groups]))
-        self.means = [(group.mean - centre) / sd for group in groups]
-        self.covs = [group.cov / np.outer(sd, sd) for group in groups]
+        self.means = np.array([(group.mean - centre) / sd for group in groups])
+        self.covs = np.array([group.cov / np.outer(sd, sd) for group in groups])
         self.of, self.p, self.f, self.level = of, len(of), int(of.max()) + 1, level
         self.row, self.column = np.tril_indices(self.f)
         self.index, self.fixed, self.cuts = self._parameters()
@@ -91,62 +91,72 @@ class Model:
             x[self.index[g][self.index[g] >= 0]] = local[self.index[g] >= 0]
         return x
 
-    def parts(self, x: Array, g: int) -> tuple[Array, Array, Array, Array, Array]:
-        """Loadings p x f, covariances of scales f x f, residual variances p, intercepts p, means of scales f."""
-        local = np.where(self.index[g] >= 0, x[self.index[g]], self.fixed)
-        loading, covariance, residual, intercept, mean = np.split(local, self.cuts)
-        matrix, latent = np.zeros((self.p, self.f)), np.zeros((self.f, self.f))
-        matrix[np.arange(self.p), self.of] = loading
-        latent[self.row, self.column] = latent[self.column, self.row] = covariance
+    def parts(self, x: Array) -> tuple[Array, Array, Array, Array, Array]:
+        """Loadings G x p x f, covariances of scales G x f x f, residual variances and intercepts G x p, means G x f.
+
+        `x` may be several vectors at once; what is returned then has their axes first.
+        """
+        local = np.where(self.index >= 0, x[..., self.index], self.fixed)
+        ends = [0, *self.cuts, local.shape[-1]]
+        loading, covariance, residual, intercept, mean = (local[..., a:b] for a, b in itertools.pairwise(ends))
+        matrix = np.zeros((*local.shape[:-1], self.p, self.f))
+        latent = np.zeros((*local.shape[:-1], self.f, self.f))
+        matrix[..., np.arange(self.p), self.of] = loading
+        latent[..., self.row, self.column] = latent[..., self.column, self.row] = covariance
         return matrix, latent, residual, intercept, mean
 
-    def implied(self, x: Array, g: int) -> tuple[Array, Array]:
-        """Means p and covariances p x p that the model expects."""
-        loading, latent, residual, intercept, mean = self.parts(x, g)
-        return intercept + loading @ mean, loading @ latent @ loading.T + np.diag(residual)
+    def implied(self, x: Array) -> tuple[Array, Array]:
+        """Means G x p and covariances G x p x p that the model expects."""
+        loading, latent, residual, intercept, mean = self.parts(x)
+        common = loading @ latent @ loading.swapaxes(-1, -2)
+        return intercept + (loading @ mean[..., None])[..., 0], common + residual[..., None] * np.eye(self.p)
 
-    def derivatives(self, x: Array, g: int) -> tuple[Array, Array]:
-        """Of the means (q x p) and of the covariances (q x p x p) by each of a group's q parameters."""
-        loading, latent, _, _, mean = self.parts(x, g)
-        unit = np.eye(self.p)
-        by_loading = unit[:, :, None] * (loading @ latent)[:, self.of].T[:, None, :]
-        by_latent = loading[:, self.row].T[:, :, None] * loading[:, self.column].T[:, None, :]
+    def derivatives(self, x: Array) -> tuple[Array, Array]:
+        """Of the means (G x q x p) and of the covariances (G x q x p x p) by each of a group's q parameters."""
+        loading, latent, _, _, mean = self.parts(x)
+        groups, unit = len(loading), np.eye(self.p)
+        along = loading.swapaxes(1, 2)
+        by_loading = unit[:, :, None] * (loading @ latent)[:, :, self.of].swapaxes(1, 2)[:, :, None, :]
         half = np.where(self.row == self.column, 0.5, 1.0)[:, None, None]
-        halves = np.concatenate([by_loading, half * by_latent, unit[:, :, None] * unit[:, None, :] / 2])
-        nothing = np.zeros((self.p + self.f, self.p, self.p))
-        covariances = np.concatenate([halves + halves.transpose(0, 2, 1), nothing])
-        of_latent = np.zeros((len(self.row) + self.p, self.p))
-        return np.concatenate([unit * mean[self.of][:, None], of_latent, unit, loading.T]), covariances
+        by_latent = half * along[:, self.row, :, None] * along[:, self.column, None, :]
+        by_residual = np.broadcast_to(unit[:, :, None] * unit[:, None, :] / 2, by_loading.shape)
+        halves = np.concatenate([by_loading, by_latent, by_residual], axis=1)
+        nothing = np.zeros((groups, self.p + self.f, self.p, self.p))
+        covariances = np.concatenate([halves + halves.swapaxes(-1, -2), nothing], axis=1)
+        of_latent = np.zeros((groups, len(self.row) + self.p, self.p))
+        units = np.broadcast_to(unit, (groups, self.p, self.p))
+        return np.concatenate([unit * mean[:, self.of, None], of_latent, units, along], axis=1), covariances
 
     def discrepancy(self, x: Array) -> tuple[float, Array]:
         """-2 log likelihood a sheet, less that of the saturated model; with its gradient."""
-        value, gradient = 0.0, np.zeros(len(x) + 1)
-        for g, weight in enumerate(self.weight):
-            mean, cov = self.implied(x, g)
-            try:
-                lower = np.linalg.cholesky(cov)
-            except np.linalg.LinAlgError:  # no covariances at all: the search takes a shorter step
-                return math.inf, np.zeros(len(x))
-            inverse = linalg.cho_solve((lower, True), np.eye(self.p))
-            away = self.means[g] - mean
-            seen = self.covs[g] + np.outer(away, away)
-            logs = 2 * np.log(np.diag(lower)).sum() - np.linalg.slogdet(self.covs[g])[1]
-            value += weight * (logs + np.sum(inverse * seen) - self.p)
-            by_mean, by_cov = self.derivatives(x, g)
-            slope = np.tensordot(by_cov, inverse - inverse @ seen @ inverse) - 2 * by_mean @ inverse @ away
-            np.add.at(gradient, self.index[g], weight * slope)  # the last place takes what is fixed (-1)
+        mean, cov = self.implied(x)
+        try:
+            lower = np.linalg.cholesky(cov)
+        except np.linalg.LinAlgError:  # no covariances at all: the search takes a shorter step
+            return math.inf, np.zeros(len(x))
+        white = np.linalg.inv(lower)
+        inverse, away = white.swapaxes(1, 2) @ white, self.means - mean
+        seen = self.covs + away[:, :, None] * away[:, None, :]
+        logs = 2 * np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1) - np.linalg.slogdet(self.covs)[1]
+        value = self.weight @ (logs + (inverse * seen).sum(axis=(1, 2)) - self.p)
+        by_mean, by_cov = self.derivatives(x)
+        slope = np.einsum("gqij,gij->gq", by_cov, inverse - inverse @ seen @ inverse)
+        slope -= 2 * np.einsum("gqi,gi->gq", by_mean, (inverse @ away[:, :, None])[:, :, 0])
+        gradient = np.zeros(len(x) + 1)
+        np.add.at(gradient, self.index, self.weight[:, None] * slope)  # the last place takes what is fixed (-1)
         return float(value), gradient[:-1]
 
     def information(self, x: Array) -> Array:
         """Expected second derivative of `discrepancy`; where that is infinite the identity, which no search uses."""
+        try:
+            lower = np.linalg.cholesky(self.implied(x)[1])
+        except np.linalg.LinAlgError:
+            return np.eye(len(x))
+        white = np.linalg.inv(lower)[:, None]
+        by_mean, by_cov = self.derivatives(x)
+        spread = (white @ by_cov @ white.swapaxes(-1, -2)).reshape(*by_mean.shape[:2], -1)
+        level = by_mean @ white[:, 0].swapaxes(-1, -2)
+        each = spread @ spread.swapaxes(-1, -2) + 2 * level @ level.swapaxes(-1, -2)
         result = np.zeros((len(x) + 1, len(x) + 1))
-        for g, weight in enumerate(self.weight):
-            try:
-                lower = np.linalg.cholesky(self.implied(x, g)[1])
-            except np.linalg.LinAlgError:
-                return np.eye(len(x))
-            white = linalg.solve_triangular(lower, np.eye(self.p), lower=True)
-            by_mean, by_cov = self.derivatives(x, g)
-            spread, level = (white @ by_cov @ white.T).reshape(len(by_cov), -1), by_mean @ white.T
-            np.add.at(result, np.ix_(self.index[g], self.index[g]), weight * (spread @ spread.T + 2 * level @ level.T))
+        np.add.at(result, (self.index[:, :, None], self.index[:, None, :]), self.weight[:, None, None] * each)
         return result[:-1, :-1]

@@ -174,33 +174,31 @@ def _noncentral(chi2: float, df: int, share: float) -> float:
 
 def _srmr(model: Model, x: Array) -> float:
     """Root mean square of residual correlations, in several groups of standardised residual means too."""
-    below, result = np.tril_indices(model.p), 0.0
-    for g, weight in enumerate(model.weight):
-        mean, cov = model.implied(x, g)
-        sd = np.sqrt(np.diag(model.covs[g]))
-        residuals = ((model.covs[g] - cov) / np.outer(sd, sd))[below]
-        if len(model.n) > 1:
-            residuals = np.append(residuals, (model.means[g] - mean) / sd)
-        result += float(weight * np.sqrt(np.mean(residuals**2)))
-    return result
+    mean, cov = model.implied(x)
+    sd = np.sqrt(np.diagonal(model.covs, axis1=1, axis2=2))
+    residuals = ((model.covs - cov) / (sd[:, :, None] * sd[:, None, :]))[:, *np.tril_indices(model.p)]
+    if len(model.n) > 1:
+        residuals = np.hstack([residuals, (model.means - mean) / sd])
+    return float(model.weight @ np.sqrt(np.mean(residuals**2, axis=1)))
 
 
 def _reported(model: Model, x: Array) -> Array:
-    """What is reported with standard errors, one row a group: standardised loadings p, omega f + 1, latent means f."""
+    """What is reported with standard errors, one row a group: standardised loadings p, omega f + 1, latent means f.
+
+    `x` may be several vectors at once.
+    """
     each = (np.arange(model.f)[:, None] == model.of) / np.bincount(model.of)[:, None]
     sums = np.vstack([each, each.mean(axis=0)])  # weights of the scales' means, and of the mean of the scales
-    rows = []
-    for g in range(len(model.n)):
-        loading, latent, residual, _, mean = model.parts(x, g)
-        sign = np.where(loading.sum(axis=0) < 0, -1.0, 1.0)  # a scale points where most of its items do
-        loading, mean = loading * sign, mean * sign if model.level == "scalar" else np.full(model.f, math.nan)
-        latent = latent * np.outer(sign, sign)
-        common = loading @ latent @ loading.T
-        cov = common + np.diag(residual)
-        sd = np.sqrt(np.diag(latent)[model.of] / np.diag(cov))
-        omega = np.einsum("kp,pq,kq->k", sums, common, sums) / np.einsum("kp,pq,kq->k", sums, cov, sums)
-        rows.append(np.concatenate([loading.sum(axis=1) * sd, omega, mean]))
-    return np.array(rows)
+    loading, latent, residual, _, mean = model.parts(x)
+    sign = np.where(loading.sum(axis=-2) < 0, -1.0, 1.0)  # a scale points where most of its items do
+    loading = loading * sign[..., None, :]
+    latent = latent * sign[..., :, None] * sign[..., None, :]
+    mean = mean * sign if model.level == "scalar" else np.full_like(mean, math.nan)
+    common = loading @ latent @ loading.swapaxes(-1, -2)
+    cov = common + residual[..., None] * np.eye(model.p)
+    sd = np.sqrt(np.diagonal(latent, axis1=-2, axis2=-1)[..., model.of] / np.diagonal(cov, axis1=-2, axis2=-1))
+    omega = ((sums @ common) * sums).sum(axis=-1) / ((sums @ cov) * sums).sum(axis=-1)
+    return np.concatenate([loading.sum(axis=-1) * sd, omega, mean], axis=-1)
 
 
 def _errors(model: Model, x: Array) -> Array:
@@ -212,14 +210,14 @@ def _errors(model: Model, x: Array) -> Array:
         return np.full_like(_reported(model, x), math.nan)
     root = vectors / np.sqrt(values) / scale[:, None] * math.sqrt(2 / model.n.sum())
     steps = STEP * np.eye(len(x))
-    slopes = np.array([(_reported(model, x + h) - _reported(model, x - h)) / (2 * STEP) for h in steps])
+    slopes = (_reported(model, x + steps) - _reported(model, x - steps)) / (2 * STEP)
     return np.sqrt((np.tensordot(slopes, root, (0, 0)) ** 2).sum(axis=-1))
 
 
 def _correlations(model: Model, x: Array) -> Array:
-    parts = [model.parts(x, g) for g in range(len(model.n))]
-    sd = [np.sqrt(np.diag(part[1])) * np.where(part[0].sum(axis=0) < 0, -1.0, 1.0) for part in parts]
-    return np.array([part[1] / np.outer(each, each) for part, each in zip(parts, sd, strict=True)])
+    loading, latent, *_ = model.parts(x)
+    sd = np.sqrt(np.diagonal(latent, axis1=1, axis2=2)) * np.where(loading.sum(axis=1) < 0, -1.0, 1.0)
+    return latent / (sd[:, :, None] * sd[:, None, :])
 
 
 def _problems(
@@ -233,8 +231,8 @@ def _problems(
 ) -> tuple[str, ...]:
     if not ended:
         return (say("the search for loadings did not end: some items hang together too loosely"),)
-    parts = [model.parts(x, g) for g in range(len(model.n))]
-    lowest = np.min([np.append(part[2], np.diag(part[1])) for part in parts], axis=0)
+    _, latent, residual, *_ = model.parts(x)
+    lowest = np.hstack([residual, np.diagonal(latent, axis1=1, axis2=2)]).min(axis=0)
     found = [
         say("{name} would need a variance below zero", name=name)
         for name, low in zip(items + scales, lowest, strict=True)

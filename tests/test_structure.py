@@ -94,8 +94,7 @@ def test_the_information_is_the_curvature_where_the_model_is_true(level):
     of = np.array([0, 0, 0, 1, 1, 1])
     model = Model([Moments(n, np.zeros(6), np.eye(6)) for n in (90, 140)], of, level)
     x = model.start() + rng.uniform(0, 0.2, len(model.start()))
-    implied = [model.implied(x, g) for g in (0, 1)]
-    model.means, model.covs = [mean for mean, _ in implied], [cov for _, cov in implied]
+    model.means, model.covs = model.implied(x)
     assert model.discrepancy(x)[0] == pytest.approx(0, abs=1e-12)
     curvature = optimize.approx_fprime(x, lambda at: model.discrepancy(at)[1], 1e-7)
     assert model.information(x) == pytest.approx(curvature, abs=1e-5)
