@@ -144,7 +144,7 @@ def _merged(draft: Draft, table: str, frame: pd.DataFrame, items: list[Item]) ->
     for name in others:
         known = columns[name]
         if name in names:  # a mean is another answer than there was
-            known = known.set_categories(np.union1d(known.categories, merged[name].dropna())).copy()
+            known = known.add_categories(np.setdiff1d(merged[name].dropna(), known.categories))
         else:
             known = values(known)
         known[place] = merged[name].array
