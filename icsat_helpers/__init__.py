@@ -41,6 +41,8 @@ _MODULES = (
     "crossed",
     "goals",
     "health",
+    "levels",
+    "response",
     "progress",
     "adoption",
     "effects",

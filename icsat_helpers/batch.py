@@ -37,6 +37,9 @@ being drawn and is sent its `Paper`, returns the exit code."""
 Draw = Callable[[str], Future[paper.Paper]]
 """Starts to draw a document."""
 
+Pending = dict[Future[Any], "tuple[_UnderWay, Task | None]"]
+"""What is under way: of which plan, and which notebook; none where it is the plan's document."""
+
 
 def run(request: Request) -> int:
     """Run what is asked for, tell of it in words, and return the exit code.
@@ -109,7 +112,7 @@ def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
         sys.stdout.flush()
         bar.update(steps)
 
-    pending: dict[Future[Any], tuple[_UnderWay, Task | None]] = {}
+    pending: Pending = {}
     waiting = list(reversed(made))
     with bar, contextlib.ExitStack() as stack:
         under_way = []
@@ -118,7 +121,8 @@ def _carry_out(made: Sequence[Plan], here: Any, study: plans.Source) -> int:
                 under_way.append(_UnderWay(waiting.pop(), study, tell, here))
                 stack.callback(under_way[-1].close)
                 pending |= under_way[-1].submit({})
-            for future in wait(pending, return_when=FIRST_COMPLETED).done if pending else ():
+            done = wait(pending, return_when=FIRST_COMPLETED).done if pending else ()
+            for future in [each for each in pending if each in done]:
                 mine, task = pending.pop(future)
                 if task is None:
                     pending |= mine.submit(future.result())
@@ -145,20 +149,23 @@ class _UnderWay:
         self._made: dict[str, Record] = {}
         next(self._steps)
 
-    def submit(self, made: Any) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
+    def submit(self, made: Any) -> Pending:
         """Go on with what was made, to where notebooks must run or the document is drawn."""
         try:
             tasks = self._steps.send(made)
         except StopIteration as end:
             self.code = end.value
+            self._made.clear()  # so that a run of many sites does not keep them all
+            self.close()
             return {}
         if isinstance(tasks, Future):
             return {tasks: (self, None)}
         self._left, self._made = {notebook.name for notebook, _ in tasks}, {}
+        begun: Pending = {self._here.submit(task[0], self.plan): (self, task) for task in tasks}
         self._prepare()
-        return {self._here.submit(task[0], self.plan): (self, task) for task in tasks}
+        return begun
 
-    def take(self, known: Record) -> dict[Future[Any], tuple[_UnderWay, Task | None]]:
+    def take(self, known: Record) -> Pending:
         """Take the record of one notebook; go on when it was the last of them."""
         self._made[known["name"]] = known
         self._prepare()

@@ -12,8 +12,9 @@ from scipy import stats
 from icsat_helpers.clean import load
 from icsat_helpers.evidence import CERTAINTY, percent_change
 from icsat_helpers.fingerprints import of_tables
-from icsat_helpers.health import history, invited
+from icsat_helpers.health import history
 from icsat_helpers.inference import FEWEST_UNITS
+from icsat_helpers.response import invited
 from icsat_helpers.scores import favourable_answers, unit_scores
 from icsat_helpers.study import Study, StudyError
 from icsat_helpers.words import known, number, say, series

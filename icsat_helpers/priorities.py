@@ -12,7 +12,7 @@ from icsat_helpers import charts
 from icsat_helpers.charts import Chart
 from icsat_helpers.drivers import Drivers, measured
 from icsat_helpers.evidence import Metric, Metrics
-from icsat_helpers.health import favourable, level
+from icsat_helpers.levels import favourable, level
 from icsat_helpers.listing import Page, listing, paragraphs, steps
 from icsat_helpers.scores import person_scores, scales, unit_scores
 from icsat_helpers.shapley import Array

@@ -12,10 +12,11 @@ from icsat_helpers import goals
 from icsat_helpers.change import PARTS as CHANGES
 from icsat_helpers.change import change
 from icsat_helpers.disclosure import coarse
-from icsat_helpers.health import history, rounding, unit_names
+from icsat_helpers.health import history
+from icsat_helpers.levels import rounding
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.release import ROUNDING, Statements
-from icsat_helpers.scores import person_scores, rating_scores
+from icsat_helpers.scores import person_scores, rating_scores, unit_names
 from icsat_helpers.servicemap import HIDDEN, Map, compared, group, hidden_parts
 from icsat_helpers.study import Study
 from icsat_helpers.words import fixed, known, message, period, places, say, say_each, series

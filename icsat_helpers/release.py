@@ -20,6 +20,12 @@ NARROWEST = 0.5  # of the answer scale: a small group's mean may not be narrowed
 KNOWN = 0.01  # of the scale: what is narrowed so far is known
 SLACK = 1e-6
 
+Group = tuple[int | None, float | None, int]
+"""Answers of a group, their mean, and how many of them one person may have given."""
+
+UNKNOWN: Group = (None, None, 1)
+"""A group of which nothing is shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Statements:
@@ -47,7 +53,7 @@ class Statements:
 
     low: float
     high: float
-    groups: dict[str, tuple[int | None, float | None, int]]
+    groups: dict[str, Group]
     sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
     changes: tuple[tuple[str, str, float], ...] = ()
     half: float = ROUNDING

@@ -352,3 +352,17 @@ def _bar(study: Study, name: str) -> float:
     item, settings = study.settings.items[name], study.settings
     share = (item.favourable - item.minimum) / (item.maximum - item.minimum)
     return settings.minimum + share * (settings.maximum - settings.minimum)
+
+
+def unit_names(study: Study, units: pd.Series) -> pd.Series:
+    """Names of units where the study has them, else their ids."""
+    table = study.table("units").set_index("unit_id")
+    if "unit_name" not in table:
+        return units.astype(str)
+    return units.map(table["unit_name"]).astype(object).fillna(units).astype(str)
+
+
+def unit_sites(study: Study, units: pd.Series) -> pd.Series:
+    """The site of each unit, a dash where it has none."""
+    sites = study.table("units").reindex(columns=["unit_id", "site"]).set_index("unit_id")["site"]
+    return units.map(sites).astype(object).fillna("–")

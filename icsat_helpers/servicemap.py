@@ -12,13 +12,13 @@ from scipy import stats
 from icsat_helpers import charts, crossed
 from icsat_helpers.cache import across_sites
 from icsat_helpers.evidence import Metric, Metrics, p_text
-from icsat_helpers.health import all_sites, unit_names
 from icsat_helpers.inference import FEWEST_UNITS
+from icsat_helpers.levels import all_sites
 from icsat_helpers.listing import Page, listing, paragraphs, span, together
 from icsat_helpers.margins import Hidden, hidden_groups
 from icsat_helpers.periods import PARTS
 from icsat_helpers.release import Statements
-from icsat_helpers.scores import rating_scores
+from icsat_helpers.scores import rating_scores, unit_names
 from icsat_helpers.sensitivity import SIGNIFICANT, Check
 from icsat_helpers.service import RELIABLE, TERMS, Ranking, Served, favourable, provider_means, ranking, served
 from icsat_helpers.study import Study

@@ -11,10 +11,11 @@ from icsat_helpers import charts
 from icsat_helpers.changes import revised, since, told
 from icsat_helpers.claims import questions
 from icsat_helpers.evidence import CERTAINTY, WARNINGS
-from icsat_helpers.health import history, invited, response
+from icsat_helpers.health import history
 from icsat_helpers.listing import Drawn, Page, listing, paragraphs, steps
 from icsat_helpers.panel import RUNGS
 from icsat_helpers.project import ROOT
+from icsat_helpers.response import invited, of_units
 from icsat_helpers.results import folder, read_json
 from icsat_helpers.study import Study
 from icsat_helpers.vectors import sparkline
@@ -144,7 +145,7 @@ def not_heard(study: Study) -> Page:
     """Who is not heard: units of which about half or fewer answered, and units too small to show."""
     if not len(invited(study)):
         return paragraphs(say("Not heard: who was asked is not known, for there is no table people."))
-    shown = response(study)
+    shown = of_units(study)
     hidden = int((shown["shown"] != "").sum())
     low = shown[shown["share"] < 0.5].sort_values(["share", "unit"])
     units = [

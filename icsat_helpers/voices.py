@@ -11,9 +11,9 @@ import pandas as pd
 from icsat_helpers import charts
 from icsat_helpers.charts import Chart
 from icsat_helpers.disclosure import coarse, grain, publishable, suppressed
-from icsat_helpers.health import unit_names
 from icsat_helpers.inference import FEWEST_UNITS, Estimate, jackknife
 from icsat_helpers.listing import Page, listing, paragraphs, steps
+from icsat_helpers.scores import unit_names
 from icsat_helpers.study import Study
 from icsat_helpers.themes import SHOWN, Themes, comments
 from icsat_helpers.words import fixed, message, period, say, say_each, series

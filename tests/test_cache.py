@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,7 @@ import study_folder
 
 import icsat_helpers as ic
 from icsat_helpers import cache, fingerprints
+from icsat_helpers.project import ROOT
 from icsat_helpers.study import ASKED, TABLES
 
 
@@ -139,3 +142,9 @@ def test_what_all_tables_say_is_made_once_and_depends_on_them(tmp_path: Path, mo
         seen("another key")
     seen("")  # what it was made from is not known
     assert len(made) == 4
+
+
+def test_who_takes_what_is_held_does_without_pandera() -> None:
+    """It takes a third of a second to import, in the process that kernels wait for."""
+    code = "import icsat_helpers.cache, icsat_helpers.clean, sys; sys.exit('pandera' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -7,21 +7,21 @@ import pytest
 from conftest import ROOT
 
 import icsat_helpers as ic
-from icsat_helpers import changes, fingerprints, health
+from icsat_helpers import changes, fingerprints, levels, response
 from icsat_helpers.scores import favourable_share
 
 
 def test_a_change_is_the_difference_of_what_is_shown(example):
     """Of the levels that the first page shows, and of the shares; each has its interval around it."""
     for measure in ("internal", "morale", "external"):
-        shown = health.level(example, measure).set_index("t")["value"]
+        shown = levels.level(example, measure).set_index("t")["value"]
         found = changes.since(example, "mean", measure)
         assert found.value == pytest.approx(shown[example.t] - shown[example.t - 1], abs=1e-12)
         assert found.low < found.value < found.high
     shares = favourable_share(example, "internal").set_index("t")["share"]
     favourable = changes.since(example, "favourable_share", "internal")
     assert favourable.value == pytest.approx(shares[example.t] - shares[example.t - 1], abs=1e-12)
-    rate = [health.invited(example, t)["answered"].mean() for t in (example.t - 1, example.t)]
+    rate = [response.invited(example, t)["answered"].mean() for t in (example.t - 1, example.t)]
     assert changes.since(example, "response_rate", "internal").value == pytest.approx(rate[1] - rate[0], abs=1e-12)
 
 

@@ -47,7 +47,7 @@ def test_alt_text_states_the_numbers(relation):
 
 
 def test_the_same_data_gives_the_same_bytes(example):
-    levels = ic.health.level(example, "internal")
+    levels = ic.levels.level(example, "internal")
     one, two = (charts.trend(levels, [example.label(t) for t in levels["t"]], "Mean").svg() for _ in range(2))
     assert one == two
     assert "http://" not in one.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
@@ -56,7 +56,7 @@ def test_the_same_data_gives_the_same_bytes(example):
 
 
 def test_what_is_hidden_is_named_without_a_number(example):
-    rates = disclosure.publishable(ic.health.response(example), "n", 9, ["answered", "share", "low", "high"])
+    rates = disclosure.publishable(ic.response.of_units(example), "n", 9, ["answered", "share", "low", "high"])
     chart = charts.shares(rates, "name", "share", "low", "high", "Response")
     hidden = int((rates["shown"] != "").sum())
     assert hidden > 1
@@ -79,7 +79,7 @@ def test_claims_are_drawn_in_the_claims_direction():
 
 
 def test_a_chart_has_no_groups_that_do_nothing(example):
-    levels = ic.health.level(example, "internal")
+    levels = ic.levels.level(example, "internal")
     drawn = charts.trend(levels, [example.label(t) for t in levels["t"]], "Mean").svg()
     elements = list(ElementTree.fromstring(drawn).iter())
     named = [each for each in elements if each.tag.endswith("}g") and not set(each.attrib) - {"id"}]

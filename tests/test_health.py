@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 import icsat_helpers as ic
-from icsat_helpers import changes, health, progress
+from icsat_helpers import changes, health, levels, progress, response
 from icsat_helpers.project import ROOT
 from icsat_helpers.release import exposed
 
 
 def test_who_was_asked_is_who_was_at_work(example):
-    asked = health.invited(example)
+    asked = response.invited(example)
     people = example.table("people")
     end = pd.Timestamp("2026-09-30")
     here = (people["hired_on"] <= end) & (people["left_on"].isna() | (people["left_on"] > end))
@@ -22,24 +22,24 @@ def test_who_was_asked_is_who_was_at_work(example):
 
 
 def test_response_has_wilson_intervals(example):
-    found = health.response(example)
+    found = response.of_units(example)
     assert (found["low"] <= found["share"]).all()
     assert (found["share"] <= found["high"]).all()
-    assert found["n"].sum() == len(health.invited(example))
+    assert found["n"].sum() == len(response.invited(example))
     assert "Payroll" in set(found["name"])
 
 
 def test_odds_of_answering(example):
-    page = health.who_answers(health.invited(example), "answered ~ C(associate_type) + tenure + good", 5)
+    page = response.who_answers(response.invited(example), "answered ~ C(associate_type) + tenure + good", 5)
     assert "tenure" in page.text
     assert not re.search(r"P\d{5}", page.html)
 
 
 def test_what_is_unknown_of_everybody_is_left_out(example):
-    asked = health.invited(example).assign(performance=float("nan"))
-    page = health.who_answers(asked, "answered ~ C(associate_type) + good", 5)
+    asked = response.invited(example).assign(performance=float("nan"))
+    page = response.who_answers(asked, "answered ~ C(associate_type) + good", 5)
     assert "good" not in page.text
-    assert "cannot be compared" in health.who_answers(asked, "answered ~ good", 5).text
+    assert "cannot be compared" in response.who_answers(asked, "answered ~ good", 5).text
 
 
 def test_missing_items(example):
@@ -49,7 +49,7 @@ def test_missing_items(example):
 
 
 def test_the_mean_is_over_people(example):
-    found = health.level(example, "internal").set_index("t")
+    found = levels.level(example, "internal").set_index("t")
     people = ic.scores.person_scores(example, "internal")
     assert found.at[example.t, "value"] == pytest.approx(people.loc[people["t"] == example.t, "score"].mean())
     assert found.at[example.t, "low"] < found.at[example.t, "value"] < found.at[example.t, "high"]
@@ -79,19 +79,19 @@ def test_a_period_of_two_people_is_hidden_in_the_trend(tmp_path):
         "period,customer_unit,provider_unit,person_id,fast\n" + "\n".join(rows) + "\n"
     )
     study = ic.load(tmp_path)
-    levels = health.level(study, "internal")
-    assert levels["value"].isna().tolist() == [True, False, False]
-    assert levels["low"].isna().all()  # one unit: no interval
-    chart = ic.charts.trend(levels, ["2026Q1", "2026Q2", "2026Q3"], "Mean")
+    trend = levels.level(study, "internal")
+    assert trend["value"].isna().tolist() == [True, False, False]
+    assert trend["low"].isna().all()  # one unit: no interval
+    chart = ic.charts.trend(trend, ["2026Q1", "2026Q2", "2026Q3"], "Mean")
     assert "2026Q1" not in chart.alt
     assert "One period is hidden" in chart.alt
     assert "nan" not in chart.alt
 
 
 def test_odds_do_not_show_who_answered(example):
-    asked = health.invited(example)
+    asked = response.invited(example)
     asked.loc[asked.index[0], "associate_type"] = "distributor of one"
-    page = health.who_answers(asked, "answered ~ C(associate_type) + tenure", 5)
+    page = response.who_answers(asked, "answered ~ C(associate_type) + tenure", 5)
     assert "of one" not in page.text
 
 
@@ -99,7 +99,7 @@ def test_a_site_asks_its_own_people(example):
     north = ic.load(example.folder, site="North")
     units = example.table("units")
     home = set(units.loc[units["site"] == "North", "unit_id"])
-    assert set(health.invited(north)["unit"]) == home
+    assert set(response.invited(north)["unit"]) == home
 
 
 # ---------------------------------------------------------------- what the rates say of small units
@@ -125,7 +125,7 @@ def asked(folder, units, site=""):
     return ic.load(folder, site=site)
 
 
-def audited(*studies, what=health.response_said):
+def audited(*studies, what=response.said):
     return exposed([said.plain() for study in studies for said in what(study)], [], 5)
 
 
@@ -142,34 +142,34 @@ SMALL = {
 def test_the_rates_tell_nothing_of_a_small_unit(tmp_path, units):
     study = asked(tmp_path / "s", units)
     assert audited(study) == []
-    assert health.response(study)["share"].isna().any()
+    assert response.of_units(study)["share"].isna().any()
 
 
 def test_without_the_gate_the_audit_names_the_small_unit(tmp_path, monkeypatch):
     study = asked(tmp_path / "s", FULL)
-    monkeypatch.setattr(health, "suppressed", lambda n, minimum: n < minimum)
-    monkeypatch.setattr(health, "grain", lambda *_: 0.0)
+    monkeypatch.setattr(response, "suppressed", lambda n, minimum: n < minimum)
+    monkeypatch.setattr(response, "grain", lambda *_: 0.0)
     assert audited(asked(tmp_path / "s", FULL)) == [], "the rate of the whole is too coarse even so"
-    monkeypatch.setattr(health, "blurred", lambda share, people, minimum: (share, 0.0))
+    monkeypatch.setattr(response, "blurred", lambda share, people, minimum: (share, 0.0))
     assert audited(study) == ["2026Q3: who answered in unit a"]
 
 
 def test_where_all_answered_the_whole_tells_small_units_unless_it_is_coarse(tmp_path, monkeypatch):
-    monkeypatch.setattr(health, "blurred", lambda share, people, minimum: (share, 0.0))
+    monkeypatch.setattr(response, "blurred", lambda share, people, minimum: (share, 0.0))
     assert len(audited(asked(tmp_path / "s", SMALL["only small ones"]))) == 6
 
 
 def test_what_is_hidden_enters_the_whole_coarsely(tmp_path):
     """Nine of the thirty are hidden: of them seven and a half are counted, for it may be five to nine."""
     study = asked(tmp_path / "s", FULL)
-    rate = health.response_rates(study).iloc[0]
+    rate = response.rates(study).iloc[0]
     assert rate["n"] == 30 and rate["value"] == pytest.approx(26.75 / 30) and rate["half"] == pytest.approx(2.25 / 30)
-    assert "About 89% of 30 people answered." in health.advice(study, health.invited(study)).text
+    assert "About 89% of 30 people answered." in response.advice(study, response.invited(study)).text
 
 
 def test_a_whole_without_small_units_is_exact(tmp_path):
     study = asked(tmp_path / "s", {"b": (6, 6, ""), "c": (21, 20, "")})
-    assert health.response_rates(study).iloc[0]["value"] == pytest.approx(26 / 27)
+    assert response.rates(study).iloc[0]["value"] == pytest.approx(26 / 27)
     assert health.metrics(study, "01-data-health").rows[0].value == pytest.approx(26 / 27)
 
 
@@ -180,15 +180,15 @@ SITES = {"a": (3, 3, "north"), "b": (6, 6, "north"), "c": (9, 9, "north"), "d": 
 def test_what_a_site_hides_the_whole_hides(tmp_path):
     every = [asked(tmp_path / "s", SITES, site=site) for site in ("", "north", "south")]
     assert audited(*every) == []
-    hidden = [set(found.loc[found["shown"] != "", "unit"]) for found in map(health.response, every)]
+    hidden = [set(found.loc[found["shown"] != "", "unit"]) for found in map(response.of_units, every)]
     assert hidden == [{"a", "b", "d", "e"}, {"a", "b"}, {"d", "e"}]
-    whole, north, south = (health.response_rates(study).iloc[0] for study in every)
+    whole, north, south = (response.rates(study).iloc[0] for study in every)
     assert whole["n"] * whole["value"] == pytest.approx(north["n"] * north["value"] + south["n"] * south["value"])
 
 
 def test_sites_that_hide_less_than_the_whole_are_named(tmp_path, monkeypatch):
     every = [asked(tmp_path / "s", SITES, site=site) for site in ("", "north", "south")]
-    monkeypatch.setattr(health, "blurred", lambda share, people, minimum: (share, 0.0))
+    monkeypatch.setattr(response, "blurred", lambda share, people, minimum: (share, 0.0))
     assert "2026Q3: who answered in unit a" in audited(*every)
 
 
@@ -216,7 +216,7 @@ def quiet_north(tmp_path):
 
 
 def levels_said(study):
-    return health.level_said(study, "internal")
+    return levels.said(study, "internal")
 
 
 @pytest.mark.parametrize("name", ["mean", "favourable_share"])
@@ -246,7 +246,7 @@ def test_the_audit_names_a_site_that_follows_from_the_others(quiet_north, monkey
     def only_small(rows, minimum, _):
         return rows.groupby("part")["person"].nunique() < minimum
 
-    monkeypatch.setattr(health, "suppress_parts", only_small)
+    monkeypatch.setattr(levels, "suppress_parts", only_small)
     named = {f"2026Q2: {name} {of}, site north" for name in ("mean", "favourable_share") for of in ("internal",)}
     assert {*audited(*quiet_north(), what=levels_said)} == named
 
@@ -255,4 +255,4 @@ def test_the_notebook_hands_on_what_its_figures_say_to_the_audit() -> None:
     cells = nbformat.read(ROOT / "notebooks" / "01-data-health.ipynb", 4).cells
     source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     assert len(re.findall(r"charts\.(?:shares|trend)\([^()]*, said\)", source)) == 2
-    assert "ic.health.response_said(data)" in source and "ic.health.level_said(data, measure)" in source
+    assert "ic.response.said(data)" in source and "ic.levels.said(data, measure)" in source

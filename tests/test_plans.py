@@ -85,3 +85,11 @@ def test_no_site_to_report_is_refused(request_: Request, capsys: pytest.CaptureF
     said = capsys.readouterr().err
     assert "No site of `units` can be reported" in said
     assert "Bern, Graz, Köln, Lyon" in said
+
+
+def test_what_takes_long_is_begun_first_and_the_rest_in_order() -> None:
+    notebooks = plans.collect(Request()).notebooks
+    begun = [each.name for each in plans.in_turn(notebooks)]
+    first = len(plans._LONGEST)
+    assert (*begun[:first],) == plans._LONGEST
+    assert begun[first:] == [each.name for each in notebooks if each.name not in plans._LONGEST]

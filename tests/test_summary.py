@@ -103,7 +103,7 @@ def test_the_first_screen_says_score_change_and_interval(example, written):
     page = summary.headline(example, written("2026Q3", metrics=shown))
     lines = page.text.splitlines()
     assert lines[0] == "Example Group, 2026Q3 | now (95% interval) | change since 2026Q2 | people"
-    levels = ic.health.level(example, "internal").set_index("t")["value"]
+    levels = ic.levels.level(example, "internal").set_index("t")["value"]
     trend = f"{levels.iloc[0]:.2f} in 2023Q4, {levels.iloc[-1]:.2f} in 2026Q3"
     assert lines[1].startswith(f"Internal satisfaction ({trend}) | 3.49 (3.42 to 3.57) | −0.04 (−0.12 to +0.04) | 710")
     assert [line.split(" | ")[1] for line in lines[2:]] == ["52%", "65% (62 to 68)"]
@@ -112,7 +112,7 @@ def test_the_first_screen_says_score_change_and_interval(example, written):
 
 def test_a_line_over_time_has_every_period_that_may_be_shown(example):
     rates = ic.health.history(example, "response_rate", "internal").set_index("t")["value"]
-    assert rates[example.t] == pytest.approx(ic.health.invited(example)["answered"].mean())
+    assert rates[example.t] == pytest.approx(ic.response.invited(example)["answered"].mean())
     assert len(rates) == len(ic.health.history(example, "mean", "internal")) and rates.notna().all()
     settings = dataclasses.replace(example.settings, minimum_group=100_000)
     few = dataclasses.replace(example, settings=settings)
@@ -129,7 +129,7 @@ def test_who_is_not_heard(example, small):
     """Units of which about half or fewer answered are named; those too small to show are only counted."""
     from dataclasses import replace
 
-    rows = summary.response(example)
+    rows = summary.of_units(example)
     low = rows[(rows["share"] < 0.5) & (rows["n"] >= 5)]
     text = summary.not_heard(example).text
     assert all(name in text for name in low["name"])
