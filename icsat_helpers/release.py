@@ -7,6 +7,7 @@ narrowed. It knows nothing but what is published.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -88,10 +89,15 @@ def earlier(output: Path, folder: Path, period: str) -> list[dict[str, Any]]:
     for path in sorted([*output.glob("*/[0-9][0-9]-*.ipynb"), *output.glob("*/*/[0-9][0-9]-*.ipynb")]):
         if path.parent == folder or path.relative_to(output).parts[0] > period:
             continue
-        text = path.read_text(encoding="utf-8")
-        if '"release"' in text:
-            found += of_notebook(json.loads(text))
+        found += _read(path, path.stat().st_mtime_ns)
     return found
+
+
+@functools.cache
+def _read(path: Path, _: int) -> list[dict[str, Any]]:
+    """Return the statements of a notebook as it was changed last: a run of many sites reads each once."""
+    text = path.read_text(encoding="utf-8")
+    return of_notebook(json.loads(text)) if '"release"' in text else []
 
 
 # ---------------------------------------------------------------- the audit

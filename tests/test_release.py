@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import nbformat
 import pandas as pd
 import pytest
 import test_margins as tables
 
-from icsat_helpers import margins, servicemap
+from icsat_helpers import margins, release, servicemap
 from icsat_helpers.release import Statements, exposed
 
 # ---------------------------------------------------------------- the audit
@@ -135,3 +136,17 @@ def test_nothing_follows_from_a_whole_and_its_sites(seed):
 def test_the_audit_finds_what_follows_where_each_is_suppressed_alone():
     found = [exposed(made[1:], made[:1], 5) for made in (reports(with_sites(seed), beside=False) for seed in (1, 2, 3))]
     assert sum(map(bool, found)) >= 2
+
+
+def test_a_page_is_read_once_and_again_when_it_is_changed(tmp_path, monkeypatch):
+    path, read = tmp_path / "2026Q1" / "north" / "01-a.ipynb", []
+    path.parent.mkdir(parents=True)
+    real = release.of_notebook
+    monkeypatch.setattr(release, "of_notebook", lambda node: read.append(1) or real(node))
+    for mean in (3.0, 3.1):
+        said = release.Statements(1, 5, {"all": (9, mean, 1)})
+        output = nbformat.v4.new_output("display_data", release.travelling([said]))
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])]), path)
+        for site in ("south", "west"):
+            assert release.earlier(tmp_path, tmp_path / "2026Q2" / site, "2026Q2") == [said.plain()]
+    assert len(read) == 2
