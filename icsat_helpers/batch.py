@@ -172,8 +172,8 @@ class _UnderWay:
         return self.submit(self._made) if self._made.keys() == self._left else {}
 
     def _prepare(self) -> None:
-        """As soon as a core has nothing else to do, import what publishing needs."""
-        if self._press is None and len(self._left) - len(self._made) < self._here.room:
+        """Import what publishing needs as soon as the notebooks that are left leave a core to do it."""
+        if self._press is None and self._here.spare(len(self._left) - len(self._made)):
             self._here.call(importlib.import_module, "scipy.optimize")
             self._press = paper.Press()
 
@@ -183,8 +183,9 @@ class _UnderWay:
 
     def close(self) -> None:
         """End the process that draws, if it still does."""
-        if self._press:
-            self._press.close()
+        press, self._press = self._press, None
+        if press:
+            press.close()
 
 
 def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None], draw: Draw) -> Steps:
@@ -225,7 +226,7 @@ def _steps(plan: Plan, study: plans.Source, tell: Callable[..., None], draw: Dra
         tell(str(exposed))
         return 1
     if drawn is None and not (manifest.get("pdf", {}).get("made") and (plan.folder / "index.pdf").is_file()):
-        drawn = draw((plan.folder / "index.html").read_text(encoding="utf-8"))
+        drawn = draw((plan.folder / "index.html").read_text(encoding="utf-8", errors="replace"))
     if drawn:
         _put_paper(plan, manifest, (yield drawn), tell)
     failed = sorted(name for name in again if known[name]["ended"] != "ok")
@@ -334,7 +335,8 @@ def _audit(plan: Plan, nodes: Iterable[Any]) -> None:
     known = release.earlier(output, plan.folder, plan.identity["period"]) if said else []
     found = release.exposed(said, known, plan.study.minimum_group)
     if found:
-        results.remove([plan.folder / "index.html", plan.folder / "index.pdf"])
+        unsafe = ("index.html", "index.pdf", "findings.json", "data-changes.csv")
+        results.remove(plan.folder / name for name in unsafe)
         raise _Exposed(found)
 
 

@@ -19,6 +19,7 @@ ALLOW_OUTSIDE = "ICSAT_ALLOW_OUTSIDE"
 """The environment variable that ``--allow-outside`` sets: a study may name files outside its folder."""
 
 _RUNNER = ("batch.py", "cli.py")  # no result depends on these
+_DESCRIBED = (".dist-info", ".egg-info")  # folders that say what is installed
 _PAGES = ("publish.py", "paper.py", "page.css", "page.html.j2")  # nor any finding on these
 
 
@@ -99,5 +100,5 @@ def packages() -> dict[str, str]:
 
     To read what is in them would take a fifth of a second, most of what a run takes in which nothing has changed.
     """
-    found = (path.stem for place in sys.path for path in Path(place or ".").glob("*-*.dist-info"))
+    found = [path.stem for place in sys.path for path in Path(place or ".").glob("*-info") if path.suffix in _DESCRIBED]
     return {name.replace("_", "-"): version for name, _, version in sorted(stem.partition("-") for stem in found)}

@@ -13,13 +13,6 @@ from icsat_helpers.levels import course, favourable, level
 from icsat_helpers.response import rates
 from icsat_helpers.scores import TABLE_OF, scales, unit_scores
 from icsat_helpers.study import Study
-from icsat_helpers.words import message
-
-TITLES = {
-    "internal": message("Mean internal score"),
-    "morale": message("Mean morale score"),
-    "external": message("Mean external score"),
-}
 
 
 def missing_items(study: Study, measure: str) -> pd.DataFrame:

@@ -357,7 +357,7 @@ def _usable(frame: pd.DataFrame, needed: list[str], fixed_effects: bool) -> pd.D
 
 def _both(first: npt.NDArray[np.int64], second: pd.Series) -> npt.NDArray[np.int64]:
     """One number for each pair of a number and a value."""
-    codes, values = pd.factorize(second)
+    codes, values = pd.factorize(second, use_na_sentinel=False)
     return np.asarray(first * len(values) + codes)
 
 

@@ -43,7 +43,7 @@ def forking() -> bool:
 
 
 def modules(imported: Iterable[str]) -> list[str]:
-    """Return what to import before a fork: what notebooks import, and what libraries only when it is first used."""
+    """Return what to import before a fork: what notebooks import, and what libraries import only when it is used."""
     return [*dict.fromkeys([*_LATE, *imported])]
 
 

@@ -24,6 +24,13 @@ from icsat_helpers.scores import (
     unit_sites,
 )
 from icsat_helpers.study import Study
+from icsat_helpers.words import message
+
+TITLES = {
+    "internal": message("Mean internal score"),
+    "morale": message("Mean morale score"),
+    "external": message("Mean external score"),
+}
 
 
 def level(study: Study, measure: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import gc
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ class Press:
     def __init__(self) -> None:
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self._process: subprocess.Popen[bytes] | None = None
-        self._why, self._drawing = "", False
+        self._why, self._taken = "", threading.Lock()  # by who draws, or by who ends it before it does
         try:
             self._process = subprocess.Popen([sys.executable, "-m", "icsat_helpers.paper"], cwd=ROOT, **pipes)
         except OSError as error:
@@ -49,7 +50,8 @@ class Press:
         timeout = min(timeout, _LONGEST)
         if self._process is None:
             return Paper(why=self._why)
-        self._drawing = True
+        if not self._taken.acquire(blocking=False):
+            return Paper(why="It was no longer wanted.")
         with self._process as process:
             try:
                 drawn, said = process.communicate(document.encode(), timeout)
@@ -68,7 +70,7 @@ class Press:
         """End it, whatever it does."""
         if self._process:
             self._process.kill()
-            if not self._drawing:  # who draws sees its end
+            if self._taken.acquire(blocking=False):  # else who draws sees its end
                 self._process.communicate()
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 SUMMARY = "00-executive-summary"
 """Runs last, for it reads what the others found."""
 
-_LONGEST = ("03-service-map", "01-data-health", "02-measurement", "10-drivers", "12-voices", "06-retention")
+BEGUN_FIRST = ("03-service-map", "01-data-health", "02-measurement", "10-drivers", "12-voices", "06-retention")
+"""Notebooks that take long, those that need few libraries first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Request:
 
 def in_turn(notebooks: Iterable[Notebook]) -> list[Notebook]:
     """Return notebooks in the order to begin them: those that take long first, so that no core waits for one alone."""
-    turn = {name: number for number, name in enumerate(_LONGEST)}
+    turn = {name: number for number, name in enumerate(BEGUN_FIRST)}
     return sorted(notebooks, key=lambda each: turn.get(each.name, len(turn)))
 
 

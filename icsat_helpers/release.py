@@ -89,12 +89,13 @@ def earlier(output: Path, folder: Path, period: str) -> list[dict[str, Any]]:
     for path in sorted([*output.glob("*/[0-9][0-9]-*.ipynb"), *output.glob("*/*/[0-9][0-9]-*.ipynb")]):
         if path.parent == folder or path.relative_to(output).parts[0] > period:
             continue
-        found += _read(path, path.stat().st_mtime_ns)
+        known = path.stat()
+        found += _read(path, (known.st_mtime_ns, known.st_size, known.st_ino))
     return found
 
 
 @functools.cache
-def _read(path: Path, _: int) -> list[dict[str, Any]]:
+def _read(path: Path, _: tuple[int, ...]) -> list[dict[str, Any]]:
     """Return the statements of a notebook as it was changed last: a run of many sites reads each once."""
     text = path.read_text(encoding="utf-8")
     return of_notebook(json.loads(text)) if '"release"' in text else []

@@ -155,8 +155,8 @@ def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
     minimum : int
         Kinds of people of whom fewer did, or did not, answer are left out: their odds would show who it was.
     """
-    import statsmodels.api as sm
     import statsmodels.formula.api as smf
+    from statsmodels.genmod.families import Binomial
 
     data = rows.assign(good=(rows["performance"] >= 4).astype(float).where(rows["performance"].notna()))
     left, right = model.split("~")
@@ -171,7 +171,7 @@ def who_answers(rows: pd.DataFrame, model: str, minimum: int) -> Page:
     both = min(data["answered"].sum(), (1 - data["answered"]).sum())
     if not kept or both < minimum or data["unit"].nunique() < FEWEST_UNITS:
         return paragraphs(say("Who answers cannot be compared: too little is known, or too few did or did not answer."))
-    fitted = smf.glm(f"{left} ~ {' + '.join(kept)}", data, family=sm.families.Binomial())
+    fitted = smf.glm(f"{left} ~ {' + '.join(kept)}", data, family=Binomial())
     result = fitted.fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(data["unit"])[0]})
     odds, bounds = np.exp(result.params), np.exp(result.conf_int())
     found = [(name, odds[name], bounds.loc[name, 0], bounds.loc[name, 1]) for name in odds.index if name != "Intercept"]

@@ -19,6 +19,7 @@ from icsat_helpers.words import say
 
 SINGULAR = 1e-8  # smallest eigenvalue of a correlation matrix, or of the scaled information; rounding leaves 1e-14
 FLAT = 1e-5  # gradient at an optimum: the discrepancy is then within some 1e-9 of its smallest
+AT_ONCE = 50  # parameters by which derivatives are taken together: memory grows with the groups and the square of items
 STEP = 1e-5  # of the numerical derivative behind standard errors; parameters are about 1, so it is right to 1e-9
 
 
@@ -210,7 +211,8 @@ def _errors(model: Model, x: Array) -> Array:
         return np.full_like(_reported(model, x), math.nan)
     root = vectors / np.sqrt(values) / scale[:, None] * math.sqrt(2 / model.n.sum())
     steps = STEP * np.eye(len(x))
-    slopes = (_reported(model, x + steps) - _reported(model, x - steps)) / (2 * STEP)
+    parts = np.array_split(steps, 1 + len(steps) // AT_ONCE)
+    slopes = np.concatenate([_reported(model, x + part) - _reported(model, x - part) for part in parts]) / (2 * STEP)
     return np.sqrt((np.tensordot(slopes, root, (0, 0)) ** 2).sum(axis=-1))
 
 

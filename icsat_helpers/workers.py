@@ -32,6 +32,10 @@ class Machine:
         self._kernels = self._kernels or Kernels(ROOT, self._imported)
         return self._kernels
 
+    def spare(self, left: int) -> bool:
+        """Return whether a plan with so many notebooks left does not need every core."""
+        return left < self.room
+
     def submit(self, notebook: Notebook, plan: Plan) -> Future[Outcome]:
         """Run a notebook as soon as there is room."""
         return self._executor.submit(execute, notebook, plan, self.start())
@@ -80,7 +84,14 @@ class Cluster:
     @property
     def room(self) -> int:
         """How many notebooks to have under way: twice what workers do at once, so that none waits for the next."""
-        return max(1, 2 * sum(self._client.nthreads().values()))
+        try:
+            return max(1, 2 * sum(self._client.nthreads().values()))
+        except OSError:  # the scheduler is gone: each notebook will say so
+            return 1
+
+    def spare(self, left: int) -> bool:
+        """Return whether the last notebook is running: until then the runner's own machine has nothing to prepare."""
+        return left <= 1
 
     def submit(self, notebook: Notebook, plan: Plan) -> Future[Outcome]:
         """Run a notebook on any worker; on another one if that worker dies."""

@@ -228,12 +228,12 @@ def ratings(place: Path, given: argparse.Namespace) -> None:
     seconds, scores = {}, {}
     ways = {"DuckDB, every row": (DUCK, EVERY_ROW), "DuckDB": (DUCK, SETTLED), "this package": (OURS, "")}
     for name, (code, answers) in ways.items():
-        place = {"folder": str(folder)}
-        script = RATED.format(work=code.format(**place, answers=answers.format(**place)))
+        work = code.format(folder=str(folder), answers=answers.format(folder=str(folder)))
+        script = RATED.format(work=work)
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
         took, memory, scores[name] = json.loads(done.stdout)
         seconds[name] = say(f"{n:,} ratings, {name}", took, f"{memory:.1f} GB at most")
-    ours = scores["this package"]
+    ours = scores.pop("this package")
     for name, theirs in scores.items():
         assert {key: n for key, (_, n) in theirs.items()} == {key: n for key, (_, n) in ours.items()}
         away = max(abs(value - ours[key][0]) for key, (value, _) in theirs.items())

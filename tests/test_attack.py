@@ -225,9 +225,10 @@ def test_the_same_attack_succeeds_with_the_gate_switched_off(unguarded):
 
 def test_the_audit_refuses_what_the_gate_would_let_through(organisation, tmp_path, capsys):
     """Without the gate between reports, the split into who stayed and who went tells the one who went."""
-    left = [tmp_path / QUARTERS[-1] / name for name in ("index.html", "index.pdf")]
+    names = ("index.html", "index.pdf", "findings.json", "data-changes.csv")
+    left = [tmp_path / QUARTERS[-1] / name for name in names]
     left[0].parent.mkdir()
-    for path in left:
+    for path in left[:2]:
         path.write_text("of an earlier run")
     with pytest.MonkeyPatch.context() as patch:
         switch_off(patch)

@@ -32,7 +32,7 @@ from collection import (
     write_study,
 )
 
-from icsat_helpers import batch, execution, fingerprints, paper, plans, results, workers
+from icsat_helpers import batch, execution, fingerprints, paper, plans, release, results, workers
 from icsat_helpers.execution import Outcome
 from icsat_helpers.parameters import Notebook, RequestError, declarations, values
 from icsat_helpers.plans import Request
@@ -309,6 +309,61 @@ def test_each_site_is_drawn_beside_the_next(request_: Request, monkeypatch: pyte
     assert batch.run(replace(request_, by_site=True, jobs=2)) == 0
     assert max(at_once) == 2
     assert len(list(Path(request_.output).rglob("index.pdf"))) == 2
+
+
+@pytest.mark.usefixtures("no_kernels")
+@pytest.mark.parametrize("how", ["drawn before", "drawn after", "full disk"])
+def test_what_the_audit_refuses_is_nowhere_and_nobody_goes_on_drawing_it(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    """Whether the document would be drawn before the audit ends or after; nor is one drawn that nobody waits for."""
+    slow = how != "drawn before"
+    presses: list[paper.Press] = []
+
+    class Press(PRESS):
+        def __init__(self) -> None:
+            super().__init__()
+            presses.append(self)
+
+    monkeypatch.setattr(paper, "Press", Press)
+    if slow:
+        code = "import time\ndef HTML(**_): time.sleep(60)\nURLFetcher = dict\n"
+        (Path(request_.study).parent / "weasyprint.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(Path(request_.study).parent))
+
+    def audit(*_: Any) -> list[str]:
+        until(lambda: presses[0]._taken.locked() if slow else presses[0]._process.poll() is not None)
+        if how == "full disk":
+            raise OSError(28, "No space left on device")
+        return ["two of few"]
+
+    monkeypatch.setattr(release, "exposed", audit)
+    monkeypatch.setattr(release, "of_notebook", lambda _: [{}])
+    begun = time.monotonic()
+    assert batch.run(request_) == 1
+    assert time.monotonic() - begun < 40  # nobody waited for what is slow
+    said = capsys.readouterr()
+    if how == "full disk":
+        assert "The results could not be written" in said.err
+    else:
+        assert "Not published: what is hidden of two of few could be worked out" in said.out
+        assert list(place(request_).iterdir()) == []
+    assert presses and all(each._process.poll() is not None for each in presses)
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_the_process_that_draws_is_there_before_the_summary_ends(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    draw_at_once(monkeypatch)
+    press, execute = paper.Press, workers.execute
+    monkeypatch.setattr(paper, "Press", lambda: begun.append("press") or press())
+    monkeypatch.setattr(workers, "execute", lambda each, *more: begun.append(each.name) or execute(each, *more))
+    write(request_.collection, n00_executive_summary=node(SAY_RUN))
+    assert batch.run(request_) == 0
+    assert begun.count("press") == 1
+    assert begun.index("press") < begun.index("00-executive-summary")
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distributions
 from pathlib import Path
 
 import filelock
@@ -16,7 +19,7 @@ import pytest
 import study_folder
 
 import icsat_helpers as ic
-from icsat_helpers import cache, fingerprints
+from icsat_helpers import cache, fingerprints, kernels, plans
 from icsat_helpers.project import ROOT
 from icsat_helpers.study import ASKED, TABLES
 
@@ -146,5 +149,18 @@ def test_what_all_tables_say_is_made_once_and_depends_on_them(tmp_path: Path, mo
 
 def test_who_takes_what_is_held_does_without_pandera() -> None:
     """It takes a third of a second to import, in the process that kernels wait for."""
-    code = "import icsat_helpers.cache, icsat_helpers.clean, sys; sys.exit('pandera' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    imported = kernels.modules(name for each in plans.collect(plans.Request()).notebooks for name in each.imports)
+    code = (
+        "import sys; from icsat_helpers.forkserver import _import\n"
+        f"for module in {imported}: _import(module)\n"
+        "sys.exit(' '.join({'pandera', 'pyreadstat', 'papermill'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stderr, done.returncode) == ("\n", 1)  # nothing to name
+
+
+def test_packages_are_those_that_are_installed() -> None:
+    def plain(found: Mapping[str, str]) -> dict[str, str]:
+        return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found.items()}
+
+    assert plain(fingerprints.packages()) == plain({each.name: each.version for each in distributions()})

@@ -202,6 +202,7 @@ def test_a_press_that_is_closed_ends_before_and_while_it_draws() -> None:
         idle.close()
         assert drawn.result(2).content == b""
     assert idle._process.poll() is not None
+    assert idle.draw(document(), 100).content == b""  # it was to draw, and was closed before its turn came
 
 
 @PANGO

@@ -90,6 +90,6 @@ def test_no_site_to_report_is_refused(request_: Request, capsys: pytest.CaptureF
 def test_what_takes_long_is_begun_first_and_the_rest_in_order() -> None:
     notebooks = plans.collect(Request()).notebooks
     begun = [each.name for each in plans.in_turn(notebooks)]
-    first = len(plans._LONGEST)
-    assert (*begun[:first],) == plans._LONGEST
-    assert begun[first:] == [each.name for each in notebooks if each.name not in plans._LONGEST]
+    first = len(plans.BEGUN_FIRST)
+    assert (*begun[:first],) == plans.BEGUN_FIRST
+    assert begun[first:] == [each.name for each in notebooks if each.name not in plans.BEGUN_FIRST]

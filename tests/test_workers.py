@@ -118,3 +118,16 @@ def test_a_worker_with_other_code_is_not_trusted() -> None:
 
     ended = workers._on_worker(Notebook("01-x", "", "", {}, 0), None, (), "other")  # type: ignore[arg-type]
     assert (ended.ended, ended.error["type"]) == ("failed", "OtherVersion")
+
+
+def test_a_scheduler_that_has_gone_is_no_error_of_the_output_folder() -> None:
+    """Each notebook then says that it was cancelled."""
+
+    class Client:
+        def nthreads(self) -> dict[str, int]:
+            raise OSError("Timed out trying to connect")
+
+    cluster = workers.Cluster.__new__(workers.Cluster)
+    cluster._client = Client()
+    assert cluster.room == 1
+    assert [cluster.spare(left) for left in (5, 2, 1)] == [False, False, True]
