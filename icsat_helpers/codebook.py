@@ -67,5 +67,5 @@ def _range(scale: Item | Any) -> str:
 def _allowed(table: str, name: str, values: pd.Series) -> str:
     if name == "period" and values.notna().any():
         return f"{values.min()} to {values.max()}"
-    check = TABLES[table].columns[name].check if name in kinds(table) else None
-    return check.expected if check else ""
+    rule = TABLES[table].columns[name].rule if name in kinds(table) else None
+    return rule.expected if rule else ""

@@ -20,16 +20,16 @@ DTYPES = {"id": TEXT, "unit": TEXT, "text": TEXT, "period": TEXT, "number": "flo
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What must hold of each value: a rule of pandera's, what it is given, and what it expects in words."""
+class Rule:
+    """What must hold of each value: a check of pandera's, what it is given, and what it expects in words."""
 
-    rule: str
+    check: str
     given: tuple[Any, ...]
     expected: str
 
 
 @dataclass(frozen=True, slots=True)
-class RowCheck:
+class RowRule:
     """What must hold of each row of a table, the column that is blamed, and what is expected of it in words."""
 
     holds: Callable[[pd.DataFrame], pd.Series]
@@ -43,7 +43,7 @@ class Column:
 
     kind: str
     needed: bool
-    check: Check | None
+    rule: Rule | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +52,35 @@ class Table:
 
     columns: dict[str, Column]
     unique: tuple[str, ...]
-    checks: tuple[RowCheck, ...]
+    rules: tuple[RowRule, ...]
 
 
-def _table(columns: dict[str, Any], unique: tuple[str, ...] = (), *checks: RowCheck) -> Table:
-    """Return a table from kinds, or pairs of kind and check, by column; a ``*`` marks what each row must have."""
+def _table(columns: dict[str, Any], unique: tuple[str, ...] = (), *rules: RowRule) -> Table:
+    """Return a table from kinds, or pairs of kind and rule, by column; a ``*`` marks what each row must have."""
     made = {}
     for name, given in columns.items():
-        kind, check = given if isinstance(given, tuple) else (given, None)
-        made[name.strip("*")] = Column(kind, name.endswith("*"), check)
-    return Table(made, unique, checks)
+        kind, rule = given if isinstance(given, tuple) else (given, None)
+        made[name.strip("*")] = Column(kind, name.endswith("*"), rule)
+    return Table(made, unique, rules)
 
 
-def _one_of(*allowed: str) -> tuple[str, Check]:
-    return "text", Check("isin", (allowed,), ", ".join(allowed[:-1]) + f" or {allowed[-1]}")
+def _one_of(*allowed: str) -> tuple[str, Rule]:
+    return "text", Rule("isin", (allowed,), ", ".join(allowed[:-1]) + f" or {allowed[-1]}")
 
 
-def between(low: float, high: float) -> tuple[str, Check]:
-    """Return the kind and check of a number on a scale."""
-    return "number", Check("in_range", (low, high), f"a number from {low:g} to {high:g}")
+def between(low: float, high: float) -> tuple[str, Rule]:
+    """Return the kind and rule of a number on a scale."""
+    return "number", Rule("in_range", (low, high), f"a number from {low:g} to {high:g}")
 
 
-def _not_before(first: str, last: str, expected: str) -> RowCheck:
+def _not_before(first: str, last: str, expected: str) -> RowRule:
     # Labels of one frequency sort as their periods do.
     def in_order(table: pd.DataFrame) -> pd.Series:
         if not {first, last} <= set(table):
             return pd.Series(True, index=table.index)
         return table[[first, last]].isna().any(axis=1) | (table[last] >= table[first])
 
-    return RowCheck(in_order, last, expected)
+    return RowRule(in_order, last, expected)
 
 
 def _shares_fit(scores: pd.DataFrame) -> pd.Series:
@@ -90,8 +90,8 @@ def _shares_fit(scores: pd.DataFrame) -> pd.Series:
     return ~share | scores["value"].isna() | scores["value"].between(0, 1)
 
 
-_POSITIVE = ("number", Check("ge", (0,), "a number of 0 or more"))
-_MEASURE = Check(
+_POSITIVE = ("number", Rule("ge", (0,), "a number of 0 or more"))
+_MEASURE = Rule(
     "str_matches",
     (r"^(internal(\..+)?|morale|external|turnover|intent_to_leave|productivity)$",),
     "internal, internal.<scale>, morale, external, turnover, intent_to_leave or productivity",
@@ -138,7 +138,7 @@ TABLES: dict[str, Table] = {
     ),
     "programmes": _table(
         {"unit_id*": "unit", "programme*": "id", "started*": "period", "ended": "period"}
-        | {"assigned": ("text", Check("isin", (("random",),), "random or nothing"))},
+        | {"assigned": ("text", Rule("isin", (("random",),), "random or nothing"))},
         ("unit_id", "programme", "started"),
         _not_before("started", "ended", "a period not before started"),
     ),
@@ -149,7 +149,7 @@ TABLES: dict[str, Table] = {
     "unit_scores": _table(
         _UNIT_PERIOD | {"measure*": ("text", _MEASURE), "value*": "number", "n": _POSITIVE, "source": "text"},
         ("period", "unit_id", "measure"),
-        RowCheck(_shares_fit, "value", "a share from 0 to 1 for turnover and intent_to_leave"),
+        RowRule(_shares_fit, "value", "a share from 0 to 1 for turnover and intent_to_leave"),
     ),
 }
 """Each table; columns that are not named here pass through untouched."""

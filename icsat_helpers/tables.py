@@ -14,7 +14,7 @@ from icsat_helpers import aliases, delimited, intake, locations
 from icsat_helpers.columns import coded, convert, distinct
 from icsat_helpers.draft import Draft
 from icsat_helpers.problems import Problem, Unreadable
-from icsat_helpers.schemas import ADDED, DTYPES, MERGED_ON, TABLES, Check, between, kinds, required
+from icsat_helpers.schemas import ADDED, DTYPES, MERGED_ON, TABLES, Rule, between, kinds, required
 from icsat_helpers.settings import TableSource, nearest, parse
 from icsat_helpers.sources import TEXT, Raw, written_out
 
@@ -106,18 +106,18 @@ def _schema(table: str) -> pa.DataFrameSchema:
     columns = {
         name: pa.Column(
             str if DTYPES[column.kind] is TEXT else DTYPES[column.kind],
-            _check(column.check) if column.check else None,
+            _check(column.rule) if column.rule else None,
             nullable=not column.needed,
             required=column.needed,
         )
         for name, column in TABLES[table].columns.items()
     }
-    rows = [pa.Check(each.holds, name=each.column, error=each.expected) for each in TABLES[table].checks]
+    rows = [pa.Check(each.holds, name=each.column, error=each.expected) for each in TABLES[table].rules]
     return pa.DataFrameSchema(columns, unique=list(TABLES[table].unique) or None, checks=rows)
 
 
-def _check(check: Check) -> pa.Check:
-    made: pa.Check = getattr(pa.Check, check.rule)(*check.given, error=check.expected)
+def _check(rule: Rule) -> pa.Check:
+    made: pa.Check = getattr(pa.Check, rule.check)(*rule.given, error=rule.expected)
     return made
 
 
