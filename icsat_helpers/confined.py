@@ -69,7 +69,7 @@ def _answer(asked: tuple[object, ...], seconds: int) -> object:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from icsat_helpers.confined import serve; serve()"
     command, pipe = [sys.executable, "-I", "-c", code], subprocess.PIPE
     with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=os.environ | _LEAN
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=os.environ | _LEAN, pipesize=2**20
     ) as process:
         assert process.stdin and process.stdout
         late = threading.Timer(10 * seconds, process.kill)

@@ -123,10 +123,9 @@ def _scored_persons(study: Study, measure: str) -> pd.DataFrame:
         unit, person, t, linked, score = (column[there] for column in (unit, person, t, linked, score))
     standing = order([t, person, unit])  # as cleaning has left them
     first = standing.first
-    # Counted backwards: where groups stand in order pandas adds up without care for the last digit.
-    people = pd.Categorical.from_codes(len(first) - np.cumsum(standing.new), pd.RangeIndex(len(first)))
-    score = score if standing.rows is None else score.take(standing.rows)
-    means = score.groupby(people, observed=False).mean().array[::-1]
+    places = np.flatnonzero(standing.new)
+    given = score.to_numpy() if standing.rows is None else score.to_numpy()[standing.rows]
+    means = np.add.reduceat(given, places) / np.diff(np.append(places, len(given)))
     columns = {"unit": unit, "t": t, "person": person, "linked": linked}
     persons = taken(pd.DataFrame(columns, copy=False), first).assign(score=means)
     persons = taken(persons, order([persons["unit"].array, persons["t"].array, persons["person"].array]).first)

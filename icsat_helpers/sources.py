@@ -89,13 +89,14 @@ def _file(table: str, path: Path, sheet: str, form: str, digest: Callable[[bytes
     if sheet and kind not in WORKBOOKS:
         raise Unreadable("no sheet, which only a workbook has")
     data = delimited.load(path) if kind in DELIMITED else path.read_bytes()
-    digest(path.read_bytes() if kind == ".csv.gz" else data)
-    if kind in DELIMITED:
-        cells = delimited.read(data)
-    elif kind in WORKBOOKS:
-        cells = confined.read("spreadsheets", data, sheet=sheet, table=table)
-    else:
-        cells = confined.read("parquet" if kind == ".parquet" else "spss", data)
+    with ThreadPoolExecutor(1) as pool:  # while it is read
+        pool.submit(digest, path.read_bytes() if kind == ".csv.gz" else data)
+        if kind in DELIMITED:
+            cells = delimited.read(data)
+        elif kind in WORKBOOKS:
+            cells = confined.read("spreadsheets", data, sheet=sheet, table=table)
+        else:
+            cells = confined.read("parquet" if kind == ".parquet" else "spss", data)
     found = as_sheet(cells)
     return exports.read(replace(found, frame=written_out(found.frame)), form) if form else found
 
