@@ -230,7 +230,7 @@ def test_one_notebook_again_replaces_its_entries_and_keeps_the_rest(
     assert batch.run(replace(request, notebooks=("01-good",))) == 0
     after = records(request)
     assert [each["id"] for each in read(request, "findings.json")["findings"]] == ["H1", "H9"]
-    assert after["05-good"]["seconds"] != before["05-good"]["seconds"]
+    assert after["05-good"]["sha256"] != before["05-good"]["sha256"]
     assert set(after) == {"00-executive-summary", "01-good", "05-good"}
 
     write_study(Path(request.study), score=3.7)

@@ -197,7 +197,7 @@ def test_a_press_that_is_closed_ends_before_and_while_it_draws() -> None:
     idle, busy = paper.Press(), paper.Press()
     with ThreadPoolExecutor() as executor:
         drawn = executor.submit(busy.draw, document(), 100)
-        until(lambda: busy._drawing)
+        until(busy._taken.locked)
         busy.close()
         idle.close()
         assert drawn.result(2).content == b""
