@@ -78,7 +78,7 @@ def test_a_dead_worker_s_notebook_is_run_by_another(
     said = capsys.readouterr().out
     worker, kernel = map(int, told.read_text().split())
     assert worker in [process.pid for process in cluster[1]]
-    assert not Path(f"/proc/{kernel}").exists()
+    until(lambda: dead(kernel), 2)  # its fork server notices, and may still be ending itself
     assert re.search(r"01-kills +ok", said)
     assert re.search(r"03-fails +failed .* ZeroDivisionError in cell 3: division by zero", said)
     local = replace(request, output=str(tmp_path / "b" / "out"), scheduler="")
